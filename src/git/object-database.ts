@@ -1,0 +1,330 @@
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { FileHandles } from './file-handles.ts'
+import type { LooseObjects } from './loose.ts'
+import { alternateDirectories, ObjectDirectory, type ProblemHandler } from './object-directory.ts'
+import {
+  CorruptObjectError,
+  CorruptPackError,
+  CorruptPackIndexError,
+  MalformedObjectError,
+  ObjectNotFoundError,
+  PackGoneError,
+} from './object-errors.ts'
+import { createObjectHash, type GitObjectType, isOid, type Oid } from './oid.ts'
+import { isDelta } from './pack/format.ts'
+import type { Pack } from './pack/pack.ts'
+import { loadEntry, type ObjectData, type ObjectStream, PackedObjects } from './pack/packed-objects.ts'
+
+export type { ObjectData, ObjectStream } from './pack/packed-objects.ts'
+
+const MEBIBYTE = 1024 * 1024
+
+export interface ObjectDatabaseOptions {
+  /** Bytes of delta bases kept in memory; 64 MiB by default. */
+  deltaCacheSize?: number
+  /** How many pack files stay open while nobody reads them; 64 by default. */
+  openFiles?: number
+  /** Objects up to this size are held in memory while a delta is applied, larger ones in a file; 16 MiB by default. */
+  memoryLimit?: number
+  /** The most bytes to put into one such file; 16 GiB by default. */
+  spoolLimit?: number
+  /** Where such files are made, without a name; the system's by default. */
+  tempDir?: string
+  /** Told of each damaged pack, which is then left out. Without it, a damaged pack is an error of `open` or `refresh`. */
+  onProblem?: ProblemHandler
+}
+
+/** Options of a read. */
+export interface ReadOptions {
+  /** The largest object to return; 64 MiB by default. Larger ones can be had by `stream`. */
+  maxSize?: number
+  signal?: AbortSignal
+}
+
+/** An object in a pack. */
+export interface PackedLocation {
+  readonly kind: 'pack'
+  readonly pack: Pack
+  /** Position in the pack's index. */
+  readonly position: number
+  /** Where the entry begins in the pack. */
+  readonly offset: number
+}
+
+/** An object in a file of its own. */
+export interface LooseLocation {
+  readonly kind: 'loose'
+  readonly path: string
+  readonly objects: LooseObjects
+}
+
+/** Where the zlib stream of an object lies that is in a pack as it is, not as a delta. */
+export interface DeflatedLocation {
+  readonly pack: Pack
+  /** Position in the pack's index. */
+  readonly position: number
+  readonly type: GitObjectType
+  /** Length of the inflated object. */
+  readonly size: number
+  readonly dataOffset: number
+  /** Length of the zlib stream: to the next entry, or to the pack's checksum. */
+  readonly dataLength: number
+}
+
+/**
+ * The objects of a repository: packs and loose objects, its own and those of its alternates.
+ *
+ * Look-ups answer from memory, in this order: the repository's own packs, newest first (then by name), its loose objects, then the
+ * same for each alternate. What other processes add or remove is seen after `refresh`; a pack that has vanished is noticed by
+ * the read that fails, which refreshes and tries once more. A damaged copy of an object does not matter while there is another one.
+ */
+export class ObjectDatabase {
+  readonly #directories: readonly ObjectDirectory[]
+  readonly #packed: PackedObjects
+  /** Refreshes run one after the other. */
+  #refreshing: Promise<unknown> = Promise.resolve()
+
+  private constructor(directories: readonly ObjectDirectory[], packed: PackedObjects) {
+    this.#directories = directories
+    this.#packed = packed
+  }
+
+  /**
+   * Opens an object directory (`<repository>/objects`) and its alternates.
+   *
+   * @throws CorruptPackError, CorruptPackIndexError for a damaged pack, unless `onProblem` is given
+   */
+  static async open(objectsDir: string, options: ObjectDatabaseOptions = {}): Promise<ObjectDatabase> {
+    const handles = new FileHandles(options.openFiles)
+    const packed = new PackedObjects({
+      cacheSize: options.deltaCacheSize ?? 64 * MEBIBYTE,
+      memoryLimit: options.memoryLimit ?? 16 * MEBIBYTE,
+      spoolLimit: options.spoolLimit ?? 16 * 1024 * MEBIBYTE,
+      tempDir: options.tempDir ?? tmpdir(),
+    })
+    const paths = await alternateDirectories(objectsDir)
+    const directories = paths.map((path) => new ObjectDirectory(path, handles, options.onProblem))
+    const database = new ObjectDatabase(directories, packed)
+    try {
+      await database.refresh()
+    } catch (error) {
+      database.close()
+      throw error
+    }
+    return database
+  }
+
+  /** Whether the object is there. Answers from memory; false for a text that is no object id. */
+  has(oid: Oid): boolean {
+    if (!isOid(oid)) return false
+    const bytes = Buffer.from(oid, 'hex')
+    return this.#directories.some(
+      ({ packs, loose }) => packs.some((pack) => pack.index.findBytes(bytes) >= 0) || loose.has(oid),
+    )
+  }
+
+  /** Where the object lies, the first place in the order of look-up. Answers from memory. */
+  locate(oid: Oid): PackedLocation | LooseLocation | undefined {
+    for (const location of this.#locations(oid)) return location
+    return undefined
+  }
+
+  /** Type and size, without the content. @throws ObjectNotFoundError, CorruptObjectError */
+  header(oid: Oid): Promise<{ type: GitObjectType; size: number }> {
+    return this.#attempt(oid, async (location) =>
+      location.kind === 'pack'
+        ? this.#packed.header(location.pack, location.offset)
+        : location.objects.header(oid),
+    )
+  }
+
+  /**
+   * The object in memory. Its bytes may be shared with a cache: they are not to be changed.
+   *
+   * @throws ObjectNotFoundError, CorruptObjectError, AbortedError
+   * @throws ObjectTooLargeError when it is larger than `maxSize`
+   */
+  read(oid: Oid, options: ReadOptions = {}): Promise<ObjectData> {
+    const { maxSize = 64 * MEBIBYTE, signal } = options
+    return this.#attempt(oid, (location) =>
+      location.kind === 'pack'
+        ? this.#packed.read(location.pack, location.offset, { maxSize, signal })
+        : location.objects.read(oid, maxSize, signal),
+    )
+  }
+
+  /**
+   * The object piece by piece (at most 256 KiB each), in bounded memory whatever its size. The pieces may still throw
+   * `CorruptObjectError`, once the damage is reached.
+   *
+   * @throws ObjectNotFoundError, CorruptObjectError
+   */
+  stream(oid: Oid, options: { signal?: AbortSignal } = {}): Promise<ObjectStream> {
+    return this.#attempt(oid, async (location) => {
+      const found =
+        location.kind === 'pack'
+          ? this.#packed.stream(location.pack, location.offset, options.signal)
+          : await location.objects.stream(oid, options.signal)
+      return { ...found, chunks: named(found.chunks, oid, location) }
+    })
+  }
+
+  /**
+   * Where the object's zlib stream lies, when a pack has it as it is and not only as a delta.
+   *
+   * @throws CorruptObjectError when the entry's header is damaged
+   * @throws PackGoneError when another process has removed the pack; `refresh` helps
+   */
+  deflated(oid: Oid): DeflatedLocation | undefined {
+    for (const location of this.#locations(oid)) {
+      if (location.kind !== 'pack') continue
+      const { pack, position, offset } = location
+      try {
+        const { type, size, dataOffset, dataLength } = loadEntry(pack, offset)
+        if (!isDelta(type)) return { pack, position, type, size, dataOffset, dataLength }
+      } catch (error) {
+        throw isDamage(error) ? damagedObject(error, oid, location) : error
+      }
+    }
+    return undefined
+  }
+
+  /**
+   * Reads the whole object and compares it with its id.
+   *
+   * @throws ObjectNotFoundError
+   * @throws CorruptObjectError when the content is damaged or another object's
+   */
+  async verify(oid: Oid, options: { signal?: AbortSignal } = {}): Promise<void> {
+    const { type, size, chunks } = await this.stream(oid, options)
+    const hash = createObjectHash(type, size)
+    for await (const chunk of chunks) hash.update(chunk)
+    const found = hash.digest('hex')
+    const place = placeOf(this.locate(oid))
+    if (found !== oid) throw new CorruptObjectError(oid, place, `its content is that of ${found}`)
+  }
+
+  /**
+   * Takes up a finished pack (`….pack` with its `.idx` beside it) in the `pack/` of one of the object directories.
+   *
+   * @throws CorruptPackError, CorruptPackIndexError
+   */
+  async addPack(packPath: string): Promise<Pack> {
+    const path = resolve(packPath)
+    const directory = this.#directories.find((candidate) => join(candidate.path, 'pack') === dirname(path))
+    if (directory === undefined)
+      throw new RangeError(`${path} lies outside of the repository's pack directories`)
+    return directory.add(path)
+  }
+
+  /** Forgets a pack of the repository; who has retained it reads on, also when its file is deleted. */
+  removePack(id: string): boolean {
+    for (const directory of this.#directories) {
+      const pack = directory.packs.find((candidate) => candidate.id === id)
+      if (pack !== undefined) return directory.remove(pack)
+    }
+    return false
+  }
+
+  /** All packs in the order of look-up. */
+  packs(): readonly Pack[] {
+    return this.#directories.flatMap(({ packs }) => packs)
+  }
+
+  /** The packs that have the object, in the order of look-up. */
+  packsContaining(oid: Oid): Pack[] {
+    return this.packs().filter(({ index }) => index.find(oid) >= 0)
+  }
+
+  /** Ids of all loose objects, in no order; one may come twice when an alternate has it too. */
+  *looseOids(): Generator<Oid> {
+    for (const { loose } of this.#directories) yield* loose.oids()
+  }
+
+  /**
+   * Lists those directories anew that have changed. Resolves to whether there are other packs or loose objects now.
+   *
+   * @throws CorruptPackError, CorruptPackIndexError for a damaged pack, unless `onProblem` is given
+   */
+  refresh(): Promise<boolean> {
+    const turn = this.#refreshing.then(async () => {
+      let changed = false
+      for (const directory of this.#directories) changed = (await directory.refresh()) || changed
+      return changed
+    })
+    this.#refreshing = turn.catch(() => {})
+    return turn
+  }
+
+  /** Closes all packs as soon as their readers are done. */
+  close(): void {
+    for (const directory of this.#directories) directory.close()
+  }
+
+  *#locations(oid: Oid): Generator<PackedLocation | LooseLocation> {
+    if (!isOid(oid)) return
+    const bytes = Buffer.from(oid, 'hex')
+    for (const { packs, loose } of this.#directories) {
+      for (const pack of packs) {
+        const position = pack.index.findBytes(bytes)
+        if (position >= 0) yield { kind: 'pack', pack, position, offset: pack.index.offsetAt(position) }
+      }
+      if (loose.has(oid)) yield { kind: 'loose', path: loose.pathOf(oid), objects: loose }
+    }
+  }
+
+  /** Does something with the first copy of an object that is sound. */
+  async #attempt<T>(oid: Oid, action: (location: PackedLocation | LooseLocation) => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      let damage: unknown
+      let gone: unknown
+      for (const location of this.#locations(oid)) {
+        try {
+          return await action(location)
+        } catch (error) {
+          if (isGone(error)) gone ??= error
+          else if (isDamage(error)) damage ??= damagedObject(error, oid, location)
+          else throw error
+        }
+      }
+      if (gone === undefined || attempt > 0) throw damage ?? gone ?? new ObjectNotFoundError(oid)
+      await this.refresh()
+    }
+  }
+}
+
+/** Passes pieces on; what goes wrong among them is said of the object. */
+async function* named(
+  chunks: AsyncIterable<Buffer>,
+  oid: Oid,
+  location: PackedLocation | LooseLocation,
+): AsyncGenerator<Buffer> {
+  try {
+    yield* chunks
+  } catch (error) {
+    throw isDamage(error) ? damagedObject(error, oid, location) : error
+  }
+}
+
+function isDamage(error: unknown): error is Error {
+  return (
+    error instanceof MalformedObjectError ||
+    error instanceof CorruptPackError ||
+    error instanceof CorruptPackIndexError
+  )
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof PackGoneError || (error as NodeJS.ErrnoException | null)?.code === 'ENOENT'
+}
+
+function damagedObject(error: Error, oid: Oid, location: PackedLocation | LooseLocation): CorruptObjectError {
+  const problem = error instanceof CorruptPackError ? error.problem : error.message
+  return new CorruptObjectError(oid, placeOf(location), problem, { cause: error })
+}
+
+function placeOf(location: PackedLocation | LooseLocation | undefined): string {
+  if (location === undefined) return 'the repository'
+  return location.kind === 'pack' ? `pack ${location.pack.path}` : `file ${location.path}`
+}

@@ -1,0 +1,153 @@
+import { readFile, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { GachixError } from '../util/errors.ts'
+import { DirectoryWatch } from './directory-watch.ts'
+import type { FileHandles } from './file-handles.ts'
+import { LooseObjects } from './loose.ts'
+import { CorruptPackError, CorruptPackIndexError } from './object-errors.ts'
+import { Pack } from './pack/pack.ts'
+
+/** What an object directory does with a pack that cannot be read. */
+export type ProblemHandler = (problem: GachixError) => void
+
+/**
+ * One object directory of a repository: its packs and its loose objects. Only packs with both `.pack` and `.idx` count;
+ * `.keep`, `.rev`, `.bitmap`, `.promisor`, multi-pack indexes and commit graphs are of no concern.
+ */
+export class ObjectDirectory {
+  readonly path: string
+  readonly loose: LooseObjects
+  readonly #handles: FileHandles
+  readonly #onProblem: ProblemHandler | undefined
+  readonly #watch: DirectoryWatch
+  /** By path. */
+  readonly #packs = new Map<string, { pack: Pack; ino: number }>()
+  #ordered: readonly Pack[] = []
+
+  constructor(path: string, handles: FileHandles, onProblem?: ProblemHandler) {
+    this.path = path
+    this.loose = new LooseObjects(path)
+    this.#handles = handles
+    this.#onProblem = onProblem
+    this.#watch = new DirectoryWatch(join(path, 'pack'))
+  }
+
+  /** The packs, newest first; those of one time in the order of their names. */
+  get packs(): readonly Pack[] {
+    return this.#ordered
+  }
+
+  /**
+   * Looks at the directories again where they have changed: opens new packs, closes those that are gone. Resolves to
+   * whether anything is different.
+   *
+   * @throws CorruptPackError, CorruptPackIndexError for a damaged pack, unless there is a problem handler
+   */
+  async refresh(): Promise<boolean> {
+    const names = await this.#watch.changes()
+    const packsChanged = names === undefined ? false : await this.#updatePacks(new Set(names))
+    return (await this.loose.refresh()) || packsChanged
+  }
+
+  /** Takes up the pack at `path`, which lies finished in `pack/`. Does nothing when it is known already. */
+  async add(path: string): Promise<Pack> {
+    const facts = await stat(path)
+    const known = this.#packs.get(path)
+    if (known !== undefined && known.ino === facts.ino && known.pack.size === facts.size) return known.pack
+    const pack = await Pack.open(path, this.#handles)
+    // Opening takes time, in which a refresh may have found the same pack.
+    const raced = this.#packs.get(path)
+    if (raced !== undefined && raced.ino === facts.ino) {
+      pack.close()
+      return raced.pack
+    }
+    raced?.pack.close()
+    this.#packs.set(path, { pack, ino: facts.ino })
+    this.#order()
+    return pack
+  }
+
+  /** Forgets a pack; its readers can go on. Returns whether it was known. */
+  remove(pack: Pack): boolean {
+    if (this.#packs.get(pack.path)?.pack !== pack) return false
+    this.#packs.delete(pack.path)
+    pack.close()
+    this.#order()
+    return true
+  }
+
+  /** Closes all packs as soon as their readers are done. */
+  close(): void {
+    for (const { pack } of this.#packs.values()) pack.close()
+    this.#packs.clear()
+    this.#ordered = []
+  }
+
+  async #updatePacks(names: ReadonlySet<string>): Promise<boolean> {
+    const before = this.#ordered
+    const present = new Set<string>()
+    for (const name of names) {
+      if (name.endsWith('.pack') && names.has(name.replace(/\.pack$/, '.idx'))) {
+        present.add(join(this.#watch.path, name))
+      }
+    }
+    for (const path of present) {
+      try {
+        await this.add(path)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') present.delete(path)
+        else this.#report(error)
+      }
+    }
+    for (const [path, { pack }] of this.#packs) if (!present.has(path)) this.remove(pack)
+    return before.length !== this.#ordered.length || before.some((pack, i) => pack !== this.#ordered[i])
+  }
+
+  #report(error: unknown): void {
+    const damaged = error instanceof CorruptPackError || error instanceof CorruptPackIndexError
+    if (!damaged || this.#onProblem === undefined) {
+      this.#watch.forget()
+      throw error
+    }
+    this.#onProblem(error)
+  }
+
+  #order(): void {
+    this.#ordered = [...this.#packs.values()]
+      .map(({ pack }) => pack)
+      .sort((a, b) => b.mtimeMs - a.mtimeMs || (a.path < b.path ? -1 : 1))
+  }
+}
+
+/** How far `info/alternates` are followed from one directory to the next, as git does. */
+const MAX_ALTERNATES_DEPTH = 5
+
+/**
+ * The object directory itself and all that its `info/alternates` name, directly or through one another, each once.
+ * Relative paths are relative to the directory whose file names them; directories that do not exist are left out, as git does.
+ */
+export async function alternateDirectories(objectsDir: string): Promise<string[]> {
+  const found = new Set<string>()
+  const visit = async (directory: string, depth: number): Promise<void> => {
+    if (found.has(directory)) return
+    const facts = await stat(directory).catch(() => undefined)
+    if (depth > 0 && !facts?.isDirectory()) return
+    found.add(directory)
+    if (depth >= MAX_ALTERNATES_DEPTH) return
+    for (const path of await readAlternates(directory)) await visit(path, depth + 1)
+  }
+  await visit(resolve(objectsDir), 0)
+  return [...found]
+}
+
+async function readAlternates(directory: string): Promise<string[]> {
+  let text: string
+  try {
+    text = await readFile(join(directory, 'info', 'alternates'), 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  return lines.map((line) => resolve(directory, line))
+}

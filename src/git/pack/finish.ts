@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto'
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { syncDirectory } from '../durable-file.ts'
+import type { Oid } from '../oid.ts'
+import type { SpliceRecord } from '../splice/record.ts'
+import { writeSidecar } from '../splice/sidecar.ts'
+import { encodePackHeader, PACK_HEADER_BYTES } from './format.ts'
+import { encodePackIndex } from './index-writer.ts'
+
+const READ_SIZE = 1024 * 1024
+
+/** What the index and the sidecar need to know of an entry. */
+export interface PackEntry {
+  readonly oid: Oid
+  readonly offset: number
+  readonly crc32: number
+  readonly splice: SpliceRecord
+}
+
+export interface PackToFinish {
+  /** Open for reading and writing; closed when this returns or throws. */
+  file: FileHandle
+  path: string
+  /** Bytes of header and entries, that is without the checksum to come. */
+  size: number
+  entries: readonly PackEntry[]
+  /** The repository's `objects/pack`. */
+  packDir: string
+  /** Where splice sidecars lie. */
+  spliceDir: string
+}
+
+export interface FinishedPack {
+  /** The pack's checksum, 40 hex digits. */
+  id: string
+  /** Path of the `.pack`. */
+  path: string
+  /** Bytes of pack and index. */
+  size: number
+  objects: number
+}
+
+/**
+ * Turns a file of entries into a pack of the repository: object count, checksum, `.idx` (version 2) and sidecar. All is
+ * synced before the first rename and the `.idx`, which makes the pack visible to git, comes last: a crash leaves the
+ * whole pack or none.
+ */
+export async function finishPack(pack: PackToFinish): Promise<FinishedPack> {
+  const { file, entries } = pack
+  let checksum: Buffer
+  try {
+    await file.write(encodePackHeader(entries.length), 0, PACK_HEADER_BYTES, 0)
+    checksum = await checksumOf(file, pack.size)
+    await file.write(checksum, 0, checksum.length, pack.size)
+    await file.chmod(0o444)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  const id = checksum.toString('hex')
+  const target = join(pack.packDir, `pack-${id}`)
+  const sorted = entries.toSorted((a, b) => (a.oid < b.oid ? -1 : a.oid > b.oid ? 1 : 0))
+  const index = encodePackIndex(sorted, checksum)
+  const indexPath = `${pack.path}.idx`
+  try {
+    await writeSynced(indexPath, index)
+    await writeSidecar(
+      join(pack.spliceDir, `${id}.splice`),
+      id,
+      sorted.map((entry) => entry.splice),
+    )
+    await rename(pack.path, `${target}.pack`)
+    await rename(indexPath, `${target}.idx`)
+    await syncDirectory(pack.packDir)
+  } catch (error) {
+    await unlink(indexPath).catch(() => {})
+    throw error
+  }
+  const indexSize = index.reduce((sum, part) => sum + part.length, 0)
+  return {
+    id,
+    path: `${target}.pack`,
+    size: pack.size + checksum.length + indexSize,
+    objects: entries.length,
+  }
+}
+
+/** The object count stands in the header and is known last, so the checksum is taken over the finished file. */
+async function checksumOf(file: FileHandle, size: number): Promise<Buffer> {
+  const hash = createHash('sha1')
+  const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, size))
+  for (let position = 0; position < size; ) {
+    const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, size - position), position)
+    if (bytesRead === 0) throw new Error('the pack is shorter than what was written to it')
+    hash.update(buffer.subarray(0, bytesRead))
+    position += bytesRead
+    await setImmediate()
+  }
+  return hash.digest()
+}
+
+async function writeSynced(path: string, parts: readonly Buffer[]): Promise<void> {
+  const file = await open(path, 'wx', 0o444)
+  try {
+    for (const part of parts) await file.writeFile(part)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}

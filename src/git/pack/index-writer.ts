@@ -1,0 +1,114 @@
+/** Writing pack indexes, version 2 of Git's `gitformat-pack`. */
+import { createHash } from 'node:crypto'
+import { InvalidOidError, isOid, OID_BYTES, type Oid } from '../oid.ts'
+
+/** One object of a pack, as its index names it. */
+export interface PackIndexEntry {
+  readonly oid: Oid
+  /** CRC-32 of the entry as it lies in the pack: header and compressed data. */
+  readonly crc32: number
+  /** Where the entry begins in the pack. */
+  readonly offset: number
+}
+
+/** The same facts for many objects in typed arrays: 32 bytes an object. */
+export interface PackIndexColumns {
+  readonly count: number
+  /** `count` binary ids of 20 bytes. */
+  readonly oids: Uint8Array
+  readonly crc32s: Uint32Array
+  readonly offsets: Float64Array
+}
+
+/** Offsets above this one go to the table of 64-bit offsets. */
+const LARGEST_SMALL_OFFSET = 0x7fffffff
+const SIGNATURE = 0xff744f63
+const VERSION = 2
+const LARGE_FLAG = 0x80000000
+
+/**
+ * The bytes of a `.idx` file, in pieces to be written one after the other; the same bytes as `git index-pack` makes.
+ * Entries may come in any order; those of one id are put in the order of their offsets.
+ *
+ * @param packChecksum the 20 bytes with which the pack ends
+ * @param largestSmallOffset lower than the default only to get 64-bit offsets for a small pack, as the second number of
+ *   `git index-pack --index-version` does
+ * @throws InvalidOidError when an id is none
+ * @throws RangeError when an offset, a CRC or the checksum is out of range
+ */
+export function encodePackIndex(
+  entries: readonly PackIndexEntry[] | PackIndexColumns,
+  packChecksum: Uint8Array,
+  largestSmallOffset = LARGEST_SMALL_OFFSET,
+): Buffer[] {
+  if (packChecksum.length !== OID_BYTES) throw new RangeError('a pack checksum has 20 bytes')
+  const { count, oids, crc32s, offsets } = 'count' in entries ? entries : toColumns(entries)
+  if (oids.length < count * OID_BYTES || crc32s.length < count || offsets.length < count) {
+    throw new RangeError('index columns are shorter than their count')
+  }
+  const order = sortedOrder(count, oids, offsets)
+  const head = Buffer.alloc(8 + 256 * 4)
+  head.writeUInt32BE(SIGNATURE, 0)
+  head.writeUInt32BE(VERSION, 4)
+  const names = Buffer.allocUnsafe(count * OID_BYTES)
+  const crcs = Buffer.allocUnsafe(count * 4)
+  const small = Buffer.allocUnsafe(count * 4)
+  const large: number[] = []
+  const fanout = new Uint32Array(256)
+  for (let row = 0; row < count; row++) {
+    const entry = order[row]!
+    const at = entry * OID_BYTES
+    names.set(oids.subarray(at, at + OID_BYTES), row * OID_BYTES)
+    fanout[oids[at]!]! += 1
+    crcs.writeUInt32BE(crc32s[entry]!, row * 4)
+    const offset = offsets[entry]!
+    if (!Number.isSafeInteger(offset) || offset < 0) throw new RangeError('pack offset out of range')
+    const isLarge = offset > LARGEST_SMALL_OFFSET || offset > largestSmallOffset
+    small.writeUInt32BE(isLarge ? LARGE_FLAG + large.length : offset, row * 4)
+    if (isLarge) large.push(offset)
+  }
+  for (let byte = 0, total = 0; byte < 256; byte++) {
+    total += fanout[byte]!
+    head.writeUInt32BE(total, 8 + byte * 4)
+  }
+  const wide = Buffer.allocUnsafe(large.length * 8)
+  for (const [i, offset] of large.entries()) wide.writeBigUInt64BE(BigInt(offset), i * 8)
+  const pieces = [head, names, crcs, small, wide, Buffer.from(packChecksum)]
+  const checksum = createHash('sha1')
+  for (const piece of pieces) checksum.update(piece)
+  return [...pieces, checksum.digest()]
+}
+
+function toColumns(entries: readonly PackIndexEntry[]): PackIndexColumns {
+  const count = entries.length
+  const oids = Buffer.allocUnsafe(count * OID_BYTES)
+  const crc32s = new Uint32Array(count)
+  const offsets = new Float64Array(count)
+  for (const [i, entry] of entries.entries()) {
+    if (!isOid(entry.oid)) throw new InvalidOidError(entry.oid)
+    oids.write(entry.oid, i * OID_BYTES, 'hex')
+    crc32s[i] = entry.crc32
+    offsets[i] = entry.offset
+  }
+  return { count, oids, crc32s, offsets }
+}
+
+/** Entry numbers in the order of ids, then offsets. Most comparisons are decided by the first four bytes. */
+function sortedOrder(count: number, oids: Uint8Array, offsets: Float64Array): Uint32Array {
+  const view = new DataView(oids.buffer, oids.byteOffset, oids.byteLength)
+  const prefixes = new Uint32Array(count)
+  const order = new Uint32Array(count)
+  for (let i = 0; i < count; i++) {
+    prefixes[i] = view.getUint32(i * OID_BYTES)
+    order[i] = i
+  }
+  return order.sort((a, b) => {
+    const byPrefix = prefixes[a]! - prefixes[b]!
+    if (byPrefix !== 0) return byPrefix
+    for (let byte = 4; byte < OID_BYTES; byte++) {
+      const difference = oids[a * OID_BYTES + byte]! - oids[b * OID_BYTES + byte]!
+      if (difference !== 0) return difference
+    }
+    return offsets[a]! - offsets[b]!
+  })
+}

@@ -1,0 +1,113 @@
+import nodeFs from 'node:fs'
+import { open, readFile, rename } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import git, { type FsClient } from 'isomorphic-git'
+import { readGitConfig } from './config-reader.ts'
+import { ifPresent, syncDirectory, writeFully } from './durable-file.ts'
+import { GitFileLock } from './git-file-lock.ts'
+import { UnsupportedRepositoryError } from './repository-errors.ts'
+
+/**
+ * What keeps spliceable packs as they are: no deltas on repack, no automatic repack, and no fetch that is exploded into
+ * loose objects.
+ */
+const SETTINGS = [
+  ['pack.window', '0'],
+  ['gc.auto', '0'],
+  ['transfer.unpackLimit', '1'],
+] as const
+
+/** Extensions that change nothing of what gachix reads and writes. */
+const HARMLESS_EXTENSIONS: ReadonlySet<string> = new Set([
+  'noop',
+  'noop-v1',
+  'preciousobjects',
+  'worktreeconfig',
+  'relativeworktrees',
+])
+
+/** The repository's own settings by lower-case key; the last one where several are given. */
+type Settings = ReadonlyMap<string, string>
+
+/**
+ * Sets what gachix needs where the repository says nothing on it.
+ *
+ * @param ownDir gachix's folder in the repository
+ * @throws GitFileLockedError, GitConfigError
+ */
+export async function setMissingSettings(gitDir: string, ownDir: string): Promise<void> {
+  const settings = await readSettings(gitDir)
+  const missing = SETTINGS.filter(([key]) => !settings.has(key.toLowerCase()))
+  if (missing.length === 0) return
+  const config = join(gitDir, 'config')
+  const lock = await GitFileLock.acquire(config, join(ownDir, 'git-lock'))
+  try {
+    const temporary = join(ownDir, `config.${process.pid}`)
+    const fs = fsThatReplaces(temporary)
+    for (const [path, value] of missing) await git.setConfig({ fs, gitdir: gitDir, path, value })
+  } finally {
+    await lock.release()
+  }
+}
+
+/**
+ * Checks that the repository is in the format that gachix knows: SHA-1 ids, refs in files, no extension that it cannot
+ * honour.
+ *
+ * @throws UnsupportedRepositoryError, GitConfigError
+ */
+export async function checkFormat(gitDir: string): Promise<void> {
+  const settings = await readSettings(gitDir)
+  const version = settings.get('core.repositoryformatversion') ?? '0'
+  if (version !== '0' && version !== '1') {
+    throw new UnsupportedRepositoryError(gitDir, `its format version is ${version}; gachix knows 0 and 1`)
+  }
+  for (const [key, value] of settings) {
+    if (!key.startsWith('extensions.')) continue
+    const reason = unsupported(key.slice('extensions.'.length), value, version)
+    if (reason !== undefined) throw new UnsupportedRepositoryError(gitDir, reason)
+  }
+}
+
+/** Why an extension keeps gachix from using a repository. */
+function unsupported(extension: string, value: string, version: string): string | undefined {
+  if (extension === 'objectformat') {
+    if (value === 'sha1') return undefined
+    return `its object ids are ${value}; gachix needs SHA-1. Make a repository with git init --object-format=sha1`
+  }
+  if (extension === 'refstorage') {
+    if (value === 'files') return undefined
+    return `its refs are kept as ${value}; gachix needs files. Convert it with git refs migrate --ref-format=files`
+  }
+  // In version 0 Git ignores the extensions that it does not know.
+  if (version === '0' || HARMLESS_EXTENSIONS.has(extension)) return undefined
+  return `it uses the extension ${extension}, which gachix does not know`
+}
+
+async function readSettings(gitDir: string): Promise<Settings> {
+  const path = join(gitDir, 'config')
+  const text = (await ifPresent(readFile(path, 'utf8'))) ?? ''
+  return new Map(readGitConfig(text, path).map(({ key, value }) => [key, value]))
+}
+
+/**
+ * node:fs for isomorphic-git, which writes files in place: with this a crash leaves the old file or the new one. A file
+ * that it writes ends with a newline, which isomorphic-git leaves out after a last section that it made.
+ */
+function fsThatReplaces(temporary: string): FsClient {
+  const writeFile = async (path: string, data: string | Uint8Array): Promise<void> => {
+    const text = Buffer.from(data as string).toString()
+    const { mode } = await nodeFs.promises.stat(path)
+    const file = await open(temporary, 'w')
+    try {
+      await file.chmod(mode & 0o777)
+      await writeFully(file, Buffer.from(text.endsWith('\n') ? text : `${text}\n`), 0)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    await syncDirectory(dirname(path))
+  }
+  return { promises: { ...nodeFs.promises, writeFile } }
+}
