@@ -1,0 +1,75 @@
+/**
+ * Names of NAR entries as names of Git tree entries, and back.
+ *
+ * Git refuses `.git` in a tree, in any case and in every spelling that NTFS or HFS+ would take for it, because such a
+ * tree would write into `.git` on checkout; `git fsck --strict` reports them and servers refuse them. A NAR may hold
+ * them. They are stored as `gachix-name-` and the name's bytes in hex, and so is every name that begins with that
+ * prefix itself, so that the mapping is one to one. `protocol/SPEC.md` describes it for other implementations.
+ */
+const PREFIX = 'gachix-name-'
+const PREFIX_BYTES = Buffer.from(PREFIX)
+
+/** Name of the one entry in the tree of a store path that is a file or a symbolic link itself. */
+export const SINGLE_FILE = Buffer.from('gachix-single-file')
+
+/** What the escape depends on beside the name. */
+export interface NameContext {
+  /** Whether the entry lies directly in the package's root directory. */
+  readonly root: boolean
+  /** Whether the entry is a regular file (executable or not). */
+  readonly regular: boolean
+}
+
+/** The name under which an entry is kept in a Git tree. */
+export function toGitName(name: Buffer, context: NameContext): Buffer {
+  return needsEscape(name, context) ? Buffer.from(PREFIX + name.toString('hex')) : name
+}
+
+/** The entry's own name. A name that merely looks escaped (of another writer's making) is taken as it is. */
+export function fromGitName(name: Buffer): Buffer {
+  if (!startsWith(name, PREFIX_BYTES)) return name
+  const hex = name.toString('latin1', PREFIX.length)
+  return /^([0-9a-f]{2})+$/.test(hex) ? Buffer.from(hex, 'hex') : name
+}
+
+function needsEscape(name: Buffer, context: NameContext): boolean {
+  // A root directory with this one entry would read as a package that is a single file.
+  if (context.root && name.equals(SINGLE_FILE)) return true
+  if (name[0] === PREFIX_BYTES[0] && startsWith(name, PREFIX_BYTES)) return true
+  if (!mayBeDotGit(name)) return false
+  const text = name.toString('latin1')
+  if (isHfs(name, '.git') || text.split('\\').some((part) => isNtfsDotGit(part))) return true
+  // Git reads these two where they are regular files, and forbids .gitmodules to be anything else.
+  return !context.regular && (isHfs(name, '.gitmodules') || NTFS_GITMODULES.test(text))
+}
+
+/** Cheap test that most names fail: all that Git takes for its own hold a `g`, a `G` or a `~`. */
+function mayBeDotGit(name: Buffer): boolean {
+  for (const byte of name) if (byte === 0x67 || byte === 0x47 || byte === 0x7e) return true
+  return false
+}
+
+function startsWith(name: Buffer, prefix: Buffer): boolean {
+  return name.length >= prefix.length && name.compare(prefix, 0, prefix.length, 0, prefix.length) === 0
+}
+
+/**
+ * HFS+ ignores these code points when it compares names: zero-width and direction marks, and the byte order mark.
+ */
+const HFS_IGNORED = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/gu
+
+/** `.gitmodules` with NTFS's tails, its numbered short names and those made from a hash (eight characters). */
+const NTFS_GITMODULES =
+  /^(\.gitmodules|gitmod~[1-4]|(?=[^~]*~[0-9]+)(?:g(?:i(?:7(?:e(?:ba?)?)?)?)?)?~[1-9][0-9]{0,6})[ .]*(:|$)/i
+
+function isHfs(name: Buffer, wanted: string): boolean {
+  return name.toString('utf8').replace(HFS_IGNORED, '').toLowerCase() === wanted
+}
+
+/**
+ * `.git` and its short name `git~1`, followed by nothing, by dots and spaces that NTFS drops, or by `:`, which begins
+ * the name of a stream.
+ */
+function isNtfsDotGit(part: string): boolean {
+  return /^(\.git|git~1)[ .]*(:|$)/i.test(part)
+}

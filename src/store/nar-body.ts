@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto'
+import { inflateExact } from '../git/inflate.ts'
+import type { DeflatedLocation, ObjectDatabase } from '../git/object-database.ts'
+import { CorruptObjectError } from '../git/object-errors.ts'
+import type { Oid } from '../git/oid.ts'
+import { gzipEnd, gzipHeader } from '../git/splice/gzip.ts'
+import { applyPatches, splicePlan } from '../git/splice/splice.ts'
+import { MAX_STORED, storedHeader, storedLength, storedPieces } from '../git/splice/stored.ts'
+import type { AbortOptions } from '../util/lifecycle.ts'
+import type { ByteRange, NarBody, NarEncoding } from './api.ts'
+import { BodyWriter } from './body-writer.ts'
+import type { NarPlan, PlanFile } from './plan.ts'
+import { WindowReader } from './window-reader.ts'
+
+/** Contents up to this size are inflated at once; larger ones stream, off the main thread. */
+const SMALL_CONTENT = 64 * 1024
+/** Deflated stretches up to this size come from a read window, larger ones straight from the pack. */
+const SMALL_STRETCH = 64 * 1024
+
+/** State of one reading of a body. */
+interface Reading {
+  readonly out: BodyWriter
+  readonly windows: WindowReader
+  readonly signal: AbortSignal | undefined
+}
+
+/** Makes NAR bodies from plans. */
+export class NarBodies {
+  readonly #database: ObjectDatabase
+
+  constructor(database: ObjectDatabase) {
+    this.#database = database
+  }
+
+  /** The NAR as it is. */
+  plain(plan: NarPlan): NarBody {
+    // A tree has one NAR, but naming it after the tree would not change if we ever wrote NARs in another way.
+    const id = createHash('sha256').update(`nar ${plan.tree}`).digest('hex').slice(0, 32)
+    return this.#body('none', id, plan.narSize, (reading) => this.#plain(plan, reading))
+  }
+
+  /** The NAR as one gzip member, put together from the packs' deflate streams. `crc32` is that of the NAR. */
+  gzip(plan: NarPlan, crc32: number): NarBody {
+    return this.#body('gzip', plan.gzipId, plan.gzipSize, (reading) => this.#gzip(plan, crc32, reading))
+  }
+
+  #body(
+    encoding: NarEncoding,
+    id: string,
+    size: number,
+    produce: (reading: Reading) => AsyncGenerator<Buffer, void>,
+  ): NarBody {
+    return {
+      encoding,
+      id,
+      size,
+      read(range: ByteRange = { start: 0, end: size }, options: AbortOptions = {}) {
+        if (range.start < 0 || range.start > range.end || range.end > size) {
+          throw new RangeError(`no range ${range.start}-${range.end} in ${size} bytes`)
+        }
+        const out = new BodyWriter(range.start, range.end)
+        return produce({ out, windows: new WindowReader(), signal: options.signal })
+      },
+    }
+  }
+
+  async *#plain(plan: NarPlan, { out, windows, signal }: Reading): AsyncGenerator<Buffer, void> {
+    for (const file of plan.files) {
+      if (out.done) break
+      out.write(file.framing)
+      if (!out.skip(file.size)) {
+        if (file.size <= SMALL_CONTENT) out.write(await this.#content(file, windows))
+        else yield* this.#stream(file, out, signal, (chunk) => out.write(chunk))
+      }
+      for (let chunk = out.shift(); chunk !== undefined; chunk = out.shift()) yield chunk
+    }
+    if (!out.done) out.write(plan.tail)
+    yield* remaining(out)
+  }
+
+  async *#gzip(plan: NarPlan, crc32: number, reading: Reading): AsyncGenerator<Buffer, void> {
+    const { out } = reading
+    out.write(gzipHeader())
+    for (const file of plan.files) {
+      if (out.done) break
+      writeStored(out, file.framing)
+      if (file.record.kind === 'none') yield* this.#stored(file, reading)
+      else yield* this.#spliced(file, reading)
+      for (let chunk = out.shift(); chunk !== undefined; chunk = out.shift()) yield chunk
+    }
+    if (!out.done) {
+      writeStored(out, plan.tail)
+      out.write(gzipEnd(crc32, plan.narSize))
+    }
+    yield* remaining(out)
+  }
+
+  /** A blob's deflate blocks as its pack has them. */
+  async *#spliced(file: PlanFile, { out, windows, signal }: Reading): AsyncGenerator<Buffer, void> {
+    if (file.record.kind === 'none') return
+    const splice = splicePlan(file.record, file.deflatedLength)
+    if (out.skip(splice.length)) return
+    const { pack, dataOffset, dataLength } = this.#place(file.oid)
+    if (dataLength !== file.deflatedLength) throw changed(file.oid, pack.path)
+    const first = out.before(splice.bodyLength)
+    out.pass(first)
+    if (splice.bodyLength - first <= SMALL_STRETCH) {
+      const body = await windows.read(pack, dataOffset + splice.from + first, splice.bodyLength - first)
+      // The window may serve the same bytes again, so they are not to be changed in place.
+      const own = splice.patches.length > 0 ? Buffer.from(body) : body
+      applyPatches(splice, own, first)
+      out.write(own)
+    } else {
+      for (let at = first; at < splice.bodyLength && !out.done; ) {
+        signal?.throwIfAborted()
+        const space = out.space().subarray(0, Math.min(splice.bodyLength - at, out.left))
+        const read = await pack.readAt(space, dataOffset + splice.from + at)
+        if (read < space.length) throw changed(file.oid, pack.path)
+        applyPatches(splice, space, at)
+        out.filled(read)
+        at += read
+        for (let chunk = out.shift(); chunk !== undefined; chunk = out.shift()) yield chunk
+      }
+    }
+    out.write(splice.tail)
+  }
+
+  /** A blob's content in stored blocks, for what cannot be spliced. */
+  async *#stored(file: PlanFile, { out, windows, signal }: Reading): AsyncGenerator<Buffer, void> {
+    if (out.skip(storedLength(file.size))) return
+    if (file.size <= SMALL_CONTENT) {
+      writeStored(out, await this.#content(file, windows))
+      return
+    }
+    let position = 0
+    yield* this.#stream(file, out, signal, (chunk) => {
+      for (let at = 0; at < chunk.length; ) {
+        if (position % MAX_STORED === 0) out.write(storedHeader(Math.min(MAX_STORED, file.size - position)))
+        const length = Math.min(chunk.length - at, MAX_STORED - (position % MAX_STORED))
+        out.write(chunk.subarray(at, at + length))
+        position += length
+        at += length
+      }
+    })
+  }
+
+  /** The content of a small file. */
+  async #content(file: PlanFile, windows: WindowReader): Promise<Uint8Array> {
+    const place = this.#database.deflated(file.oid)
+    if (place === undefined) return (await this.#database.read(file.oid, { maxSize: file.size })).data
+    return await inflateExact(await windows.read(place.pack, place.dataOffset, place.dataLength), file.size)
+  }
+
+  /** Inflates a large file piece by piece; yields the chunks that become complete. */
+  async *#stream(
+    file: PlanFile,
+    out: BodyWriter,
+    signal: AbortSignal | undefined,
+    write: (chunk: Uint8Array) => void,
+  ): AsyncGenerator<Buffer, void> {
+    const { chunks } = await this.#database.stream(file.oid, signal === undefined ? {} : { signal })
+    for await (const piece of chunks) {
+      write(piece)
+      for (let chunk = out.shift(); chunk !== undefined; chunk = out.shift()) yield chunk
+      if (out.done) break
+    }
+  }
+
+  #place(oid: Oid): DeflatedLocation {
+    const place = this.#database.deflated(oid)
+    if (place === undefined) throw changed(oid, 'the repository')
+    return place
+  }
+}
+
+/** A plan no longer describes the packs: they were rewritten between its making and this read. */
+function changed(oid: Oid, where: string): CorruptObjectError {
+  return new CorruptObjectError(oid, where, 'its entry changed while it was being served')
+}
+
+function writeStored(out: BodyWriter, content: Uint8Array): void {
+  if (out.skip(storedLength(content.length))) return
+  for (const piece of storedPieces(content.length)) {
+    out.write(piece.kind === 'header' ? piece.bytes : content.subarray(piece.from, piece.to))
+  }
+}
+
+function* remaining(out: BodyWriter): Generator<Buffer, void> {
+  for (let chunk = out.shift(); chunk !== undefined; chunk = out.shift()) yield chunk
+  const rest = out.rest()
+  if (rest !== undefined) yield rest
+}

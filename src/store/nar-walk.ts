@@ -1,0 +1,108 @@
+import type { ObjectDatabase } from '../git/object-database.ts'
+import type { Oid } from '../git/oid.ts'
+import { parseTree, type TreeEntry } from '../git/tree.ts'
+import type { NarHandler } from '../nix/nar/handler.ts'
+import { GachixError } from '../util/errors.ts'
+import { fromGitName, SINGLE_FILE } from './names.ts'
+import { MODE } from './tree-builder.ts'
+
+/** Trees deeper than this are no NAR: the deepest file that Nix takes lies 63 levels below the root. */
+const MAX_DEPTH = 64
+/** Longest target of a symbolic link that Nix takes. */
+const MAX_TARGET = 4095
+/** A tree object of 200,000 entries takes some 10 MB; more is refused. */
+const MAX_TREE_BYTES = 256 * 1024 * 1024
+
+/** A tree in the repository cannot be a package's contents. */
+export class TreeNotPackageError extends GachixError {
+  constructor(tree: Oid, reason: string) {
+    super('ERR_TREE_NOT_PACKAGE', `tree ${tree} is not the contents of a package: ${reason}`)
+  }
+}
+
+/** What a walk tells of: a NAR's nodes in NAR order, files by their blobs. */
+export interface NarVisitor
+  extends Pick<NarHandler, 'directoryStart' | 'entry' | 'directoryEnd' | 'symlink'> {
+  file(executable: boolean, oid: Oid): void | Promise<void>
+}
+
+interface OpenDirectory {
+  readonly entries: readonly NarEntry[]
+  next: number
+}
+
+type NarEntry = TreeEntry & { readonly narName: Buffer }
+
+/**
+ * Walks a package's tree in NAR order (byte order of the real names, which is not Git's order). The visitor is called
+ * synchronously but for files, which it may take its time for.
+ *
+ * @throws TreeNotPackageError when the tree holds what a NAR cannot
+ */
+export async function walkNar(
+  database: ObjectDatabase,
+  tree: Oid,
+  visitor: NarVisitor,
+  signal?: AbortSignal,
+): Promise<void> {
+  const root = await readEntries(database, tree, tree)
+  const only = root[0]
+  if (
+    root.length === 1 &&
+    only !== undefined &&
+    only.name.equals(SINGLE_FILE) &&
+    only.mode !== MODE.directory
+  ) {
+    await visitNode(database, tree, only, visitor)
+    return
+  }
+  const open: OpenDirectory[] = [{ entries: root, next: 0 }]
+  visitor.directoryStart()
+  for (let directory = open.at(-1); directory !== undefined; directory = open.at(-1)) {
+    const entry = directory.entries[directory.next++]
+    if (entry === undefined) {
+      visitor.directoryEnd()
+      open.pop()
+      continue
+    }
+    visitor.entry(entry.narName)
+    if (entry.mode === MODE.directory) {
+      signal?.throwIfAborted()
+      if (open.length >= MAX_DEPTH)
+        throw new TreeNotPackageError(tree, `it is deeper than ${MAX_DEPTH} levels`)
+      open.push({ entries: await readEntries(database, tree, entry.oid), next: 0 })
+      visitor.directoryStart()
+    } else {
+      await visitNode(database, tree, entry, visitor)
+    }
+  }
+}
+
+async function visitNode(
+  database: ObjectDatabase,
+  tree: Oid,
+  entry: TreeEntry,
+  visitor: NarVisitor,
+): Promise<void> {
+  if (entry.mode === MODE.symlink) {
+    const { data } = await database.read(entry.oid, { maxSize: MAX_TARGET })
+    visitor.symlink(data)
+    return
+  }
+  const executable = entry.mode === MODE.executable
+  if (!executable && entry.mode !== MODE.file) {
+    throw new TreeNotPackageError(
+      tree,
+      `entry ${JSON.stringify(entry.name.toString())} has mode ${entry.mode}`,
+    )
+  }
+  const waiting = visitor.file(executable, entry.oid)
+  if (waiting !== undefined) await waiting
+}
+
+async function readEntries(database: ObjectDatabase, root: Oid, oid: Oid): Promise<NarEntry[]> {
+  const { type, data } = await database.read(oid, { maxSize: MAX_TREE_BYTES })
+  if (type !== 'tree') throw new TreeNotPackageError(root, `${oid} is a ${type}`)
+  const entries = parseTree(data).map((entry) => ({ ...entry, narName: fromGitName(entry.name) }))
+  return entries.sort((a, b) => Buffer.compare(a.narName, b.narName))
+}

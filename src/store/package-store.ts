@@ -1,0 +1,245 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LRUCache } from 'lru-cache'
+import { DeflatePool } from '../git/deflate/pool.ts'
+import { RepositoryLock } from '../git/lock.ts'
+import { ObjectDatabase } from '../git/object-database.ts'
+import { isOid, type Oid } from '../git/oid.ts'
+import { packageRef } from '../git/refs/package-refs.ts'
+import { RefStore } from '../git/refs/ref-store.ts'
+import { Repository } from '../git/repository.ts'
+import type { PathInfo } from '../nix/path-info.ts'
+import { DEFAULT_STORE_DIR, StorePath } from '../nix/store-path.ts'
+import { errorMessage, GachixError } from '../util/errors.ts'
+import type { AbortOptions } from '../util/lifecycle.ts'
+import { type Logger, silentLogger } from '../util/log.ts'
+import type { IngestSession, NarBody, NarEncoding, PackageEntry, PackageStore, StoredPackage } from './api.ts'
+import { Facts } from './facts.ts'
+import { GzipIndex } from './gzip-index.ts'
+import { createIngestSession } from './ingest/create.ts'
+import { listTree } from './listing.ts'
+import { NarBodies } from './nar-body.ts'
+import { makePlan, type NarPlan, planMemory } from './plan.ts'
+import { SpliceRecords } from './splice-records.ts'
+import { SpliceScanner } from './splice-scanner.ts'
+import { parseStoredNarInfo } from './stored-narinfo.ts'
+
+/** Memory for plans of packages that were asked for lately. */
+const PLAN_CACHE_BYTES = 32 * 1024 * 1024
+/** Narinfo blobs are some hundred bytes; this allows for some thousand references. */
+const MAX_NARINFO_BYTES = 2 * 1024 * 1024
+
+export interface PackageStoreOptions {
+  /** Path of the repository; it is created when there is none. */
+  path: string
+  /** Store directory of the packages, `/nix/store` by default. */
+  storeDir?: string
+  /** zlib level for new objects, 1 to 9. */
+  compressionLevel?: number
+  logger?: Logger
+  /** Where the control socket of the process listens that opens the store; others find it in the lock. */
+  controlSocket?: (ownDir: string) => string
+}
+
+/** The parts of an open store, opened and closed in this order. */
+interface Parts {
+  readonly repository: Repository
+  readonly lock: RepositoryLock
+  readonly refs: RefStore
+  readonly database: ObjectDatabase
+  readonly facts: Facts
+}
+
+/**
+ * A node's packages in a Git repository (`protocol/SPEC.md` has the format). One process opens a repository at a time.
+ */
+export class GitPackageStore implements PackageStore {
+  readonly name = 'store'
+  readonly storeDir: string
+  /** The repository's Git directory. */
+  readonly gitDir: string
+  /** Our own files in it. */
+  readonly ownDir: string
+  readonly #parts: Parts
+  readonly #pool: DeflatePool
+  readonly #level: number
+  readonly #logger: Logger
+  readonly #records: SpliceRecords
+  readonly #scanner: SpliceScanner
+  readonly #bodies: NarBodies
+  readonly #gzip: GzipIndex
+  readonly #plans: LRUCache<Oid, NarPlan, AbortSignal | undefined>
+  readonly #closing = new AbortController()
+  readonly #background = new Set<Promise<void>>()
+
+  private constructor(parts: Parts, options: PackageStoreOptions, spliceDir: string) {
+    const { repository, database, facts } = parts
+    this.storeDir = options.storeDir ?? DEFAULT_STORE_DIR
+    this.gitDir = repository.gitDir
+    this.ownDir = repository.ownDir
+    this.#parts = parts
+    this.#level = options.compressionLevel ?? 6
+    this.#pool = new DeflatePool({ level: this.#level })
+    this.#logger = options.logger ?? silentLogger
+    this.#records = new SpliceRecords(database, spliceDir)
+    this.#scanner = new SpliceScanner(database, this.#records)
+    this.#bodies = new NarBodies(database)
+    this.#gzip = new GzipIndex({
+      facts,
+      bodies: this.#bodies,
+      plan: (tree, signal) => this.#makePlan(tree, signal),
+    })
+    this.#plans = new LRUCache({ maxSize: PLAN_CACHE_BYTES, sizeCalculation: planMemory })
+  }
+
+  /**
+   * Opens a repository, takes its lock and recovers what a crash left.
+   *
+   * @throws RepositoryLockedError when another process has it open; see `Repository.open` for others
+   */
+  static async open(options: PackageStoreOptions): Promise<GitPackageStore> {
+    const repository = await Repository.open(options.path, { create: true })
+    const controlSocket = options.controlSocket?.(repository.ownDir)
+    const lock = await RepositoryLock.acquire(
+      repository.gitDir,
+      controlSocket === undefined ? {} : { controlSocket },
+    )
+    try {
+      await repository.cleanTemporary()
+      const spliceDir = join(repository.ownDir, 'splice')
+      await mkdir(spliceDir, { recursive: true })
+      const refs = await RefStore.open(repository.gitDir)
+      const database = await ObjectDatabase.open(repository.objectsDir)
+      const facts = new Facts(join(repository.ownDir, 'index.sqlite'))
+      return new GitPackageStore({ repository, lock, refs, database, facts }, options, spliceDir)
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  get size(): number {
+    return this.#parts.refs.packageCount
+  }
+
+  has(hash: string): boolean {
+    return this.#parts.refs.has(packageRef(hash, 'narinfo'))
+  }
+
+  hasClosure(hash: string): boolean {
+    return this.has(hash) && this.#parts.refs.has(packageRef(hash, 'result'))
+  }
+
+  *entries(): Iterable<PackageEntry> {
+    for (const { hash, narinfo, result } of this.#parts.refs.packages()) {
+      yield { hash, narinfo, ...(result === undefined ? {} : { commit: result }) }
+    }
+  }
+
+  async package(hash: string, options: AbortOptions = {}): Promise<StoredPackage | undefined> {
+    const { refs, database } = this.#parts
+    const narinfo = refs.get(packageRef(hash, 'narinfo'))
+    if (narinfo === undefined) return undefined
+    const { data } = await database.read(narinfo, { ...options, maxSize: MAX_NARINFO_BYTES })
+    const { info, tree } = parseStoredNarInfo(hash, data.toString('utf8'), this.storeDir)
+    const commit = refs.get(packageRef(hash, 'result'))
+    const gzip = this.#gzip.known(await this.#plan(tree, options.signal))
+    if (gzip === undefined) this.#prepareInBackground(tree)
+    return {
+      info,
+      tree,
+      ...(commit === undefined ? {} : { commit }),
+      ...(gzip === undefined ? {} : { gzip }),
+    }
+  }
+
+  async pathInfo(path: StorePath | string, options: AbortOptions = {}): Promise<PathInfo | undefined> {
+    const found = await this.package(typeof path === 'string' ? path : path.hash, options)
+    if (found === undefined || (path instanceof StorePath && found.info.storePath.name !== path.name))
+      return undefined
+    return found.info
+  }
+
+  async *nar(info: PathInfo, options: AbortOptions = {}): AsyncIterable<Uint8Array> {
+    const found = await this.package(info.storePath.hash, options)
+    const body = found === undefined ? undefined : await this.openNar(found.tree, 'none', options)
+    if (body === undefined) throw new GachixError('ERR_NOT_FOUND', `${info.storePath} is not in the store`)
+    yield* body.read(undefined, options)
+  }
+
+  async openNar(
+    tree: string,
+    encoding: NarEncoding,
+    options: AbortOptions = {},
+  ): Promise<NarBody | undefined> {
+    if (!isOid(tree) || !this.#parts.database.has(tree)) return undefined
+    const plan = await this.#plan(tree, options.signal)
+    if (encoding === 'none') return this.#bodies.plain(plan)
+    const gzip = this.#gzip.known(plan)
+    return gzip === undefined ? undefined : this.#bodies.gzip(plan, gzip.crc32)
+  }
+
+  async listing(hash: string, options: AbortOptions = {}): Promise<string | undefined> {
+    const found = await this.package(hash, options)
+    if (found === undefined) return undefined
+    return await listTree(this.#parts.database, this.#records, found.tree, options.signal)
+  }
+
+  ingest(): IngestSession {
+    const { repository, database, refs } = this.#parts
+    return createIngestSession({
+      pool: this.#pool,
+      level: this.#level,
+      tmpDir: repository.tmpDir,
+      packDir: join(repository.objectsDir, 'pack'),
+      spliceDir: this.#records.directory,
+      database,
+      isPresent: (hash) => this.hasClosure(hash),
+      commitOf: (hash) => refs.get(packageRef(hash, 'result')),
+      prepare: async (tree) => void (await this.#gzip.work(tree, this.#closing.signal)),
+      publish: (batch) => refs.update(batch),
+    })
+  }
+
+  /** Stops background work, makes all refs visible to git and lets the repository go. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await Promise.allSettled(this.#background)
+    const { refs, database, facts, lock } = this.#parts
+    await this.#pool.close()
+    this.#records.close()
+    facts.close()
+    await refs.close()
+    await database.close()
+    await lock.release()
+  }
+
+  async #plan(tree: Oid, signal?: AbortSignal): Promise<NarPlan> {
+    const cached = this.#plans.get(tree)
+    return cached ?? (await this.#makePlan(tree, signal))
+  }
+
+  async #makePlan(tree: Oid, signal?: AbortSignal): Promise<NarPlan> {
+    const plan = await makePlan(this.#parts.database, this.#records, tree, signal)
+    this.#plans.set(tree, plan)
+    return plan
+  }
+
+  /** Looks at packs that something else wrote, and works out the gzip form, so that later requests get it. */
+  #prepareInBackground(tree: Oid): void {
+    if (this.#closing.signal.aborted) return
+    const { signal } = this.#closing
+    const work = this.#scanner
+      .scanMissing(signal)
+      .then(() => this.#gzip.work(tree, signal))
+      .then(
+        () => {},
+        (error: unknown) => {
+          if (!signal.aborted)
+            this.#logger.warn({ tree, err: error }, `cannot work out the gzip form: ${errorMessage(error)}`)
+        },
+      )
+      .finally(() => this.#background.delete(work))
+    this.#background.add(work)
+  }
+}

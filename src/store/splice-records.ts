@@ -1,0 +1,65 @@
+import { join } from 'node:path'
+import type { ObjectDatabase } from '../git/object-database.ts'
+import type { Oid } from '../git/oid.ts'
+import type { Pack } from '../git/pack/pack.ts'
+import type { SpliceRecord } from '../git/splice/record.ts'
+import { Sidecar } from '../git/splice/sidecar.ts'
+
+/** What is known of a blob that can be spliced. */
+export interface SpliceableBlob {
+  readonly size: number
+  readonly record: Exclude<SpliceRecord, { kind: 'none' }>
+  /** Length of the blob's zlib stream in its pack. */
+  readonly deflatedLength: number
+  /** CRC-32 of the whole pack entry, from the pack's index. */
+  readonly crc32: number
+}
+
+/** The splice sidecars of a repository's packs, opened as they are asked for. */
+export class SpliceRecords {
+  readonly #database: ObjectDatabase
+  readonly directory: string
+  readonly #sidecars = new Map<string, Sidecar | undefined>()
+
+  constructor(database: ObjectDatabase, directory: string) {
+    this.#database = database
+    this.directory = directory
+  }
+
+  /** Where the sidecar of a pack lies. */
+  pathOf(packId: string): string {
+    return join(this.directory, `${packId}.splice`)
+  }
+
+  /** Whether the pack's blobs have been looked at. */
+  has(pack: Pack): boolean {
+    return this.#sidecar(pack) !== undefined
+  }
+
+  /** Looks for a sidecar again that was missing before. */
+  refresh(pack: Pack): void {
+    if (this.#sidecars.get(pack.id) === undefined) this.#sidecars.delete(pack.id)
+  }
+
+  /** Facts for splicing a blob; `undefined` when it is loose, a delta, or in a pack that has no sidecar. */
+  find(oid: Oid): SpliceableBlob | undefined {
+    const place = this.#database.deflated(oid)
+    if (place === undefined) return undefined
+    const record = this.#sidecar(place.pack)?.record(place.position)
+    if (record === undefined || record.kind === 'none') return undefined
+    const crc32 = place.pack.index.crc32At(place.position)
+    return { size: place.size, record, deflatedLength: place.dataLength, crc32 }
+  }
+
+  close(): void {
+    for (const sidecar of this.#sidecars.values()) sidecar?.close()
+    this.#sidecars.clear()
+  }
+
+  #sidecar(pack: Pack): Sidecar | undefined {
+    if (this.#sidecars.has(pack.id)) return this.#sidecars.get(pack.id)
+    const sidecar = Sidecar.open(this.pathOf(pack.id), pack.id, pack.index.count)
+    this.#sidecars.set(pack.id, sidecar)
+    return sidecar
+  }
+}
