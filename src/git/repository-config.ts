@@ -1,5 +1,5 @@
 import nodeFs from 'node:fs'
-import { open, readFile, rename } from 'node:fs/promises'
+import { open, readFile, rename, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import git, { type FsClient } from 'isomorphic-git'
 import { readGitConfig } from './config-reader.ts'
@@ -42,9 +42,10 @@ export async function setMissingSettings(gitDir: string, ownDir: string): Promis
   const config = join(gitDir, 'config')
   const lock = await GitFileLock.acquire(config, join(ownDir, 'git-lock'))
   try {
-    const temporary = join(ownDir, `config.${process.pid}`)
-    const fs = fsThatReplaces(temporary)
+    const edited = { text: (await ifPresent(readFile(config, 'utf8'))) ?? '' }
+    const fs = inMemory(edited)
     for (const [path, value] of missing) await git.setConfig({ fs, gitdir: gitDir, path, value })
+    await replaceFile(config, join(ownDir, `config.${process.pid}`), `${edited.text}\n`)
   } finally {
     await lock.release()
   }
@@ -91,23 +92,28 @@ async function readSettings(gitDir: string): Promise<Settings> {
 }
 
 /**
- * node:fs for isomorphic-git, which writes files in place: with this a crash leaves the old file or the new one. A file
- * that it writes ends with a newline, which isomorphic-git leaves out after a last section that it made.
+ * A file system of one file for isomorphic-git's configuration editor, which would write the real one in place: a crash
+ * could leave half of it. Without the last newline, since the editor begins a section on a line of its own.
  */
-function fsThatReplaces(temporary: string): FsClient {
-  const writeFile = async (path: string, data: string | Uint8Array): Promise<void> => {
-    const text = Buffer.from(data as string).toString()
-    const { mode } = await nodeFs.promises.stat(path)
-    const file = await open(temporary, 'w')
-    try {
-      await file.chmod(mode & 0o777)
-      await writeFully(file, Buffer.from(text.endsWith('\n') ? text : `${text}\n`), 0)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-    await syncDirectory(dirname(path))
+function inMemory(file: { text: string }): FsClient {
+  file.text = file.text.replace(/\n$/, '')
+  const readFile = async (): Promise<string> => file.text
+  const writeFile = async (_path: string, text: string): Promise<void> => {
+    file.text = text
   }
-  return { promises: { ...nodeFs.promises, writeFile } }
+  return { promises: { ...nodeFs.promises, readFile, writeFile } }
+}
+
+async function replaceFile(path: string, temporary: string, text: string): Promise<void> {
+  const replaced = await ifPresent(stat(path))
+  const file = await open(temporary, 'w')
+  try {
+    if (replaced !== undefined) await file.chmod(replaced.mode & 0o777)
+    await writeFully(file, Buffer.from(text), 0)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  await syncDirectory(dirname(path))
 }

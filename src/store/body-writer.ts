@@ -69,7 +69,9 @@ export class BodyWriter {
   /** Room in the chunk under way, at least one byte, for bytes that are read in place; see `filled`. */
   space(): Buffer {
     if (this.#buffer === undefined) {
-      this.#buffer = Buffer.allocUnsafeSlow(Math.max(1, Math.min(BODY_CHUNK, this.#end - this.#start - this.#produced)))
+      this.#buffer = Buffer.allocUnsafeSlow(
+        Math.max(1, Math.min(BODY_CHUNK, this.#end - this.#start - this.#produced)),
+      )
       this.#used = 0
     }
     return this.#buffer.subarray(this.#used)

@@ -25,11 +25,16 @@ export function toGitName(name: Buffer, context: NameContext): Buffer {
   return needsEscape(name, context) ? Buffer.from(PREFIX + name.toString('hex')) : name
 }
 
-/** The entry's own name. A name that merely looks escaped (of another writer's making) is taken as it is. */
-export function fromGitName(name: Buffer): Buffer {
+/**
+ * The entry's own name. A name that merely looks escaped, of another writer's making, is taken as it is: only what
+ * `toGitName` would have escaped is turned back.
+ */
+export function fromGitName(name: Buffer, context: NameContext): Buffer {
   if (!startsWith(name, PREFIX_BYTES)) return name
   const hex = name.toString('latin1', PREFIX.length)
-  return /^([0-9a-f]{2})+$/.test(hex) ? Buffer.from(hex, 'hex') : name
+  if (!/^([0-9a-f]{2})+$/.test(hex)) return name
+  const decoded = Buffer.from(hex, 'hex')
+  return needsEscape(decoded, context) ? decoded : name
 }
 
 function needsEscape(name: Buffer, context: NameContext): boolean {

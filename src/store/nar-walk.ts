@@ -8,6 +8,8 @@ import { MODE } from './tree-builder.ts'
 
 /** Trees deeper than this are no NAR: the deepest file that Nix takes lies 63 levels below the root. */
 const MAX_DEPTH = 64
+/** Longest name that Nix takes. */
+const MAX_NAME = 255
 /** Longest target of a symbolic link that Nix takes. */
 const MAX_TARGET = 4095
 /** A tree object of 200,000 entries takes some 10 MB; more is refused. */
@@ -45,7 +47,7 @@ export async function walkNar(
   visitor: NarVisitor,
   signal?: AbortSignal,
 ): Promise<void> {
-  const root = await readEntries(database, tree, tree)
+  const root = await readEntries(database, tree, tree, true)
   const only = root[0]
   if (
     root.length === 1 &&
@@ -70,7 +72,7 @@ export async function walkNar(
       signal?.throwIfAborted()
       if (open.length >= MAX_DEPTH)
         throw new TreeNotPackageError(tree, `it is deeper than ${MAX_DEPTH} levels`)
-      open.push({ entries: await readEntries(database, tree, entry.oid), next: 0 })
+      open.push({ entries: await readEntries(database, tree, entry.oid, false), next: 0 })
       visitor.directoryStart()
     } else {
       await visitNode(database, tree, entry, visitor)
@@ -86,6 +88,12 @@ async function visitNode(
 ): Promise<void> {
   if (entry.mode === MODE.symlink) {
     const { data } = await database.read(entry.oid, { maxSize: MAX_TARGET })
+    if (data.length === 0 || data.includes(0)) {
+      throw new TreeNotPackageError(
+        tree,
+        `the symbolic link ${JSON.stringify(entry.name.toString())} has no usable target`,
+      )
+    }
     visitor.symlink(data)
     return
   }
@@ -100,9 +108,25 @@ async function visitNode(
   if (waiting !== undefined) await waiting
 }
 
-async function readEntries(database: ObjectDatabase, root: Oid, oid: Oid): Promise<NarEntry[]> {
+async function readEntries(
+  database: ObjectDatabase,
+  tree: Oid,
+  oid: Oid,
+  root: boolean,
+): Promise<NarEntry[]> {
   const { type, data } = await database.read(oid, { maxSize: MAX_TREE_BYTES })
-  if (type !== 'tree') throw new TreeNotPackageError(root, `${oid} is a ${type}`)
-  const entries = parseTree(data).map((entry) => ({ ...entry, narName: fromGitName(entry.name) }))
-  return entries.sort((a, b) => Buffer.compare(a.narName, b.narName))
+  if (type !== 'tree') throw new TreeNotPackageError(tree, `${oid} is a ${type}`)
+  const entries = parseTree(data).map((entry) => {
+    const regular = entry.mode === MODE.file || entry.mode === MODE.executable
+    return { ...entry, narName: fromGitName(entry.name, { root, regular }) }
+  })
+  entries.sort((a, b) => Buffer.compare(a.narName, b.narName))
+  for (const [i, { narName }] of entries.entries()) {
+    if (narName.length > MAX_NAME)
+      throw new TreeNotPackageError(tree, `${oid} has a name of ${narName.length} bytes`)
+    if (i > 0 && narName.equals(entries[i - 1]!.narName)) {
+      throw new TreeNotPackageError(tree, `${oid} has ${JSON.stringify(narName.toString())} twice`)
+    }
+  }
+  return entries
 }

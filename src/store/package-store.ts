@@ -8,6 +8,7 @@ import { isOid, type Oid } from '../git/oid.ts'
 import { packageRef } from '../git/refs/package-refs.ts'
 import { RefStore } from '../git/refs/ref-store.ts'
 import { Repository } from '../git/repository.ts'
+import { MAX_NARINFO_SIZE } from '../nix/narinfo.ts'
 import type { PathInfo } from '../nix/path-info.ts'
 import { DEFAULT_STORE_DIR, StorePath } from '../nix/store-path.ts'
 import { errorMessage, GachixError } from '../util/errors.ts'
@@ -26,8 +27,6 @@ import { parseStoredNarInfo } from './stored-narinfo.ts'
 
 /** Memory for plans of packages that were asked for lately. */
 const PLAN_CACHE_BYTES = 32 * 1024 * 1024
-/** Narinfo blobs are some hundred bytes; this allows for some thousand references. */
-const MAX_NARINFO_BYTES = 2 * 1024 * 1024
 
 export interface PackageStoreOptions {
   /** Path of the repository; it is created when there is none. */
@@ -108,8 +107,15 @@ export class GitPackageStore implements PackageStore {
       await repository.cleanTemporary()
       const spliceDir = join(repository.ownDir, 'splice')
       await mkdir(spliceDir, { recursive: true })
-      const refs = await RefStore.open(repository.gitDir)
-      const database = await ObjectDatabase.open(repository.objectsDir)
+      const logger = options.logger ?? silentLogger
+      const refs = await RefStore.open(repository.gitDir, {
+        onError: (error) => logger.error({ err: error }, `cannot write packed-refs: ${errorMessage(error)}`),
+      })
+      const database = await ObjectDatabase.open(repository.objectsDir, {
+        tempDir: repository.tmpDir,
+        // One damaged pack must not keep all other packages from being served.
+        onProblem: (error) => logger.error({ err: error }, `a pack is left out: ${errorMessage(error)}`),
+      })
       const facts = new Facts(join(repository.ownDir, 'index.sqlite'))
       return new GitPackageStore({ repository, lock, refs, database, facts }, options, spliceDir)
     } catch (error) {
@@ -137,12 +143,10 @@ export class GitPackageStore implements PackageStore {
   }
 
   async package(hash: string, options: AbortOptions = {}): Promise<StoredPackage | undefined> {
-    const { refs, database } = this.#parts
-    const narinfo = refs.get(packageRef(hash, 'narinfo'))
-    if (narinfo === undefined) return undefined
-    const { data } = await database.read(narinfo, { ...options, maxSize: MAX_NARINFO_BYTES })
-    const { info, tree } = parseStoredNarInfo(hash, data.toString('utf8'), this.storeDir)
-    const commit = refs.get(packageRef(hash, 'result'))
+    const stored = await this.#stored(hash, options)
+    if (stored === undefined) return undefined
+    const { info, tree } = stored
+    const commit = this.#parts.refs.get(packageRef(hash, 'result'))
     const gzip = this.#gzip.known(await this.#plan(tree, options.signal))
     if (gzip === undefined) this.#prepareInBackground(tree)
     return {
@@ -154,14 +158,14 @@ export class GitPackageStore implements PackageStore {
   }
 
   async pathInfo(path: StorePath | string, options: AbortOptions = {}): Promise<PathInfo | undefined> {
-    const found = await this.package(typeof path === 'string' ? path : path.hash, options)
-    if (found === undefined || (path instanceof StorePath && found.info.storePath.name !== path.name))
-      return undefined
-    return found.info
+    const stored = await this.#stored(typeof path === 'string' ? path : path.hash, options)
+    if (stored === undefined) return undefined
+    if (path instanceof StorePath && !path.equals(stored.info.storePath)) return undefined
+    return stored.info
   }
 
   async *nar(info: PathInfo, options: AbortOptions = {}): AsyncIterable<Uint8Array> {
-    const found = await this.package(info.storePath.hash, options)
+    const found = await this.#stored(info.storePath.hash, options)
     const body = found === undefined ? undefined : await this.openNar(found.tree, 'none', options)
     if (body === undefined) throw new GachixError('ERR_NOT_FOUND', `${info.storePath} is not in the store`)
     yield* body.read(undefined, options)
@@ -180,7 +184,7 @@ export class GitPackageStore implements PackageStore {
   }
 
   async listing(hash: string, options: AbortOptions = {}): Promise<string | undefined> {
-    const found = await this.package(hash, options)
+    const found = await this.#stored(hash, options)
     if (found === undefined) return undefined
     return await listTree(this.#parts.database, this.#records, found.tree, options.signal)
   }
@@ -206,12 +210,24 @@ export class GitPackageStore implements PackageStore {
     this.#closing.abort()
     await Promise.allSettled(this.#background)
     const { refs, database, facts, lock } = this.#parts
-    await this.#pool.close()
-    this.#records.close()
-    facts.close()
-    await refs.close()
-    await database.close()
-    await lock.release()
+    try {
+      await this.#pool.close()
+      this.#records.close()
+      facts.close()
+      database.close()
+      await refs.close()
+    } finally {
+      await lock.release()
+    }
+  }
+
+  /** What the package's narinfo blob says. */
+  async #stored(hash: string, options: AbortOptions): Promise<{ info: PathInfo; tree: Oid } | undefined> {
+    const { refs, database } = this.#parts
+    const narinfo = refs.get(packageRef(hash, 'narinfo'))
+    if (narinfo === undefined) return undefined
+    const { data } = await database.read(narinfo, { ...options, maxSize: MAX_NARINFO_SIZE })
+    return parseStoredNarInfo(hash, data.toString('utf8'), this.storeDir)
   }
 
   async #plan(tree: Oid, signal?: AbortSignal): Promise<NarPlan> {

@@ -1,19 +1,22 @@
 import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import type { ObjectDatabase } from '../git/object-database.ts'
+import { CorruptObjectError } from '../git/object-errors.ts'
 import type { Pack } from '../git/pack/pack.ts'
 import { DeflateScanner } from '../git/splice/deflate-scanner.ts'
-import type { SpliceRecord } from '../git/splice/record.ts'
+import { DeflateFormatError } from '../git/splice/errors.ts'
+import {
+  CANONICAL_TRAILER_LENGTH,
+  NO_RECORD,
+  type SpliceRecord,
+  ZLIB_HEADER_LENGTH,
+} from '../git/splice/record.ts'
 import { writeSidecar } from '../git/splice/sidecar.ts'
 import type { SpliceRecords } from './splice-records.ts'
 
 const READ_SIZE = 256 * 1024
 /** Entries between pauses in which other work gets its turn. */
 const ENTRIES_A_TURN = 64
-/** Lengths in a zlib stream: its header, its trailer, and the empty final block of the canonical encoding. */
-const HEADER = 2
-const TRAILER = 4
-const FINAL = 2
 
 /**
  * Makes the splice sidecars of packs that something else wrote (git itself, a clone), so that their blobs are served
@@ -22,6 +25,7 @@ const FINAL = 2
 export class SpliceScanner {
   readonly #database: ObjectDatabase
   readonly #records: SpliceRecords
+  readonly #scanner = new DeflateScanner()
   #running: Promise<void> = Promise.resolve()
 
   constructor(database: ObjectDatabase, records: SpliceRecords) {
@@ -58,27 +62,45 @@ export class SpliceScanner {
   async #record(pack: Pack, position: number): Promise<SpliceRecord> {
     const offset = pack.index.offsetAt(position)
     const entry = pack.entryHeader(offset)
-    if (entry.type !== 'blob') return { kind: 'none' }
+    if (entry.type !== 'blob') return NO_RECORD
     const length = offset + pack.index.lengthAt(position) - entry.dataOffset
-    const scanner = new DeflateScanner()
-    const last = Buffer.alloc(FINAL)
-    const end = entry.dataOffset + length - TRAILER
+    try {
+      const { finalBit, endBit, end } = await this.#scanStream(pack, entry.dataOffset, length, entry.size)
+      let crc = 0
+      const { chunks } = await this.#database.stream(pack.index.oidAt(position))
+      for await (const chunk of chunks) crc = crc32(chunk, crc)
+      // The canonical encoding ends with an empty block of two bytes at a byte boundary.
+      const lastBlock = 8 * (length - ZLIB_HEADER_LENGTH - CANONICAL_TRAILER_LENGTH)
+      const isCanonical = finalBit === lastBlock && end[0] === 0x03 && end[1] === 0x00
+      return isCanonical ? { kind: 'canonical', crc32: crc } : { kind: 'bits', crc32: crc, finalBit, endBit }
+    } catch (error) {
+      // What cannot be spliced is inflated when it is served, and damage is reported then.
+      if (error instanceof DeflateFormatError || error instanceof CorruptObjectError) return NO_RECORD
+      throw error
+    }
+  }
+
+  /** Finds the last block of a zlib stream; `end` are the stream's last bytes, from that block of a canonical one on. */
+  async #scanStream(
+    pack: Pack,
+    start: number,
+    length: number,
+    size: number,
+  ): Promise<{ finalBit: number; endBit: number; end: Buffer }> {
+    const scanner = this.#scanner
+    scanner.reset()
     const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, length))
-    for (let at = entry.dataOffset + HEADER; at < end; ) {
-      const read = await pack.readAt(buffer.subarray(0, Math.min(buffer.length, end - at)), at)
+    for (let at = 0; at < length; ) {
+      const read = await pack.readAt(buffer.subarray(0, Math.min(buffer.length, length - at)), start + at)
       scanner.push(buffer.subarray(0, read))
-      if (read >= FINAL) buffer.copy(last, 0, read - FINAL, read)
       at += read
     }
-    const raw = length - HEADER - TRAILER
-    if (!scanner.done || scanner.consumed !== raw || scanner.outputLength !== entry.size)
-      return { kind: 'none' }
-    let crc = 0
-    const { chunks } = await this.#database.stream(pack.index.oidAt(position))
-    for await (const chunk of chunks) crc = crc32(chunk, crc)
-    if (scanner.finalBit === 8 * (raw - FINAL) && last[0] === 0x03 && last[1] === 0x00) {
-      return { kind: 'canonical', crc32: crc }
+    scanner.finish()
+    if (scanner.consumed !== length || scanner.outputLength !== size) {
+      throw new DeflateFormatError('the stream does not fill its pack entry')
     }
-    return { kind: 'bits', crc32: crc, finalBit: scanner.finalBit, endBit: scanner.endBit }
+    const end = Buffer.alloc(CANONICAL_TRAILER_LENGTH)
+    await pack.readAt(end, start + length - end.length)
+    return { finalBit: scanner.finalBit, endBit: scanner.endBit, end }
   }
 }

@@ -1,4 +1,4 @@
-import { constants, crc32, deflateRawSync } from 'node:zlib'
+import { constants, crc32, deflateRawSync, deflateSync, type ZlibOptions } from 'node:zlib'
 import { adler32 } from '../splice/adler32.ts'
 
 /**
@@ -9,7 +9,7 @@ import { adler32 } from '../splice/adler32.ts'
  *
  * Chunk borders depend on the content's length alone, so one zlib build gives one encoding.
  */
-export const CHUNK_SIZE = 1024 * 1024
+export const CHUNK_SIZE = 256 * 1024
 
 /** Deflate's window: how much of the preceding content a chunk may refer to. */
 export const DICTIONARY_SIZE = 32 * 1024
@@ -27,22 +27,28 @@ export interface EncodedChunk {
 /** Deflate's matcher needs this much look-ahead beyond the window (MIN_LOOKAHEAD of zlib). */
 const LOOKAHEAD = 262
 
-/**
- * Deflates one chunk. `buffer` holds the dictionary directly before the content.
- *
- * Small contents get a small window and hash table: zlib clears both for every stream, which costs more than
- * deflating some hundred bytes. The window always holds the whole content, so no match is lost.
- */
+/** Deflates one chunk. `buffer` holds the dictionary directly before the content. */
 export function encodeChunk(buffer: Uint8Array, dictionaryLength: number, level: number): EncodedChunk {
   const content = buffer.subarray(dictionaryLength)
-  const windowBits = Math.min(15, Math.max(9, 32 - Math.clz32(buffer.length + LOOKAHEAD)))
   const deflated = deflateRawSync(content, {
-    level,
-    windowBits,
-    memLevel: Math.min(8, Math.max(1, windowBits - 6)),
+    ...zlibOptions(buffer.length, level),
     finishFlush: constants.Z_FULL_FLUSH,
-    chunkSize: Math.max(256, content.length + (content.length >> 10) + 64),
     ...(dictionaryLength > 0 ? { dictionary: buffer.subarray(0, dictionaryLength) } : {}),
   })
   return { deflated, adler32: adler32(content), crc32: crc32(content) }
+}
+
+/** A zlib stream of an object that is never spliced: trees and commits. */
+export function deflateWhole(data: Uint8Array, level: number): Buffer {
+  return deflateSync(data, zlibOptions(data.length, level))
+}
+
+/**
+ * Small contents get a small window and hash table: zlib allocates and clears both for every stream, which costs more
+ * than deflating some hundred bytes. The window always holds the whole content, so no match is lost.
+ */
+function zlibOptions(length: number, level: number): ZlibOptions {
+  const windowBits = Math.min(15, Math.max(9, 32 - Math.clz32(length + LOOKAHEAD)))
+  const chunkSize = Math.max(256, length + (length >> 10) + 64)
+  return { level, windowBits, memLevel: Math.min(8, Math.max(1, windowBits - 6)), chunkSize }
 }

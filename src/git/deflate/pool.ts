@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { AbortedError, GachixError } from '../../util/errors.ts'
+import { createReclaimer } from '../../util/reclaim.ts'
 import { workerUrl } from '../../util/worker-url.ts'
 import type { EncodedChunk } from './chunk.ts'
 import type { DeflateReply, DeflateRequest } from './messages.ts'
@@ -9,6 +10,9 @@ import type { DeflateReply, DeflateRequest } from './messages.ts'
 const BATCH_BYTES = 128 * 1024
 /** From this size on a chunk travels alone. */
 const LARGE_CHUNK = 64 * 1024
+
+/** A worker's objects are few and short-lived; a small young generation has its buffers given back soon. */
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 }
 
 export interface DeflatePoolOptions {
   /** zlib level, 1 to 9. */
@@ -43,6 +47,7 @@ export class DeflatePool {
   #nextId = 0
   #collected: { bytes: Uint8Array[]; lengths: number[]; waiting: Waiting[]; size: number } | undefined
   #closed = false
+  readonly #reclaim = createReclaimer()
 
   constructor(options: DeflatePoolOptions) {
     this.#level = options.level
@@ -116,7 +121,7 @@ export class DeflatePool {
   }
 
   #startWorker(): PoolWorker {
-    const thread = new Worker(workerUrl(import.meta.url, 'worker'))
+    const thread = new Worker(workerUrl(import.meta.url, 'worker'), { resourceLimits: WORKER_LIMITS })
     thread.on('message', (reply: DeflateReply) => this.#receive(reply))
     const worker = { thread, load: 0 }
     thread.on('error', (error) => {
@@ -133,6 +138,7 @@ export class DeflatePool {
     this.#batches.delete(reply.id)
     batch.worker.load -= batch.size
     if (batch.worker.load === 0) batch.worker.thread.unref()
+    this.#reclaim(2 * batch.size)
     const { bytes, results } = reply
     if (bytes === undefined || results === undefined) {
       const error = new GachixError('ERR_DEFLATE', `deflating failed: ${reply.error ?? 'no answer'}`)

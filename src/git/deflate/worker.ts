@@ -1,14 +1,19 @@
 import { parentPort } from 'node:worker_threads'
+import { createReclaimer } from '../../util/reclaim.ts'
 import { encodeChunk } from './chunk.ts'
 import type { DeflateReply, DeflateRequest } from './messages.ts'
 
 const port = parentPort
 if (port === null) throw new Error('this module runs as a worker thread')
 
+const reclaim = createReclaimer()
+
 port.on('message', (request: DeflateRequest) => {
+  const { byteLength } = request.bytes
   try {
     const reply = encodeAll(request)
     port.postMessage(reply, reply.bytes === undefined ? [] : [reply.bytes])
+    reclaim(2 * byteLength)
   } catch (error) {
     port.postMessage({ id: request.id, error: String(error) } satisfies DeflateReply)
   }

@@ -1,22 +1,22 @@
 import type { Hash } from 'node:crypto'
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { crc32, deflateSync } from 'node:zlib'
+import { crc32 } from 'node:zlib'
 import { GachixError } from '../../util/errors.ts'
-import { CHUNK_SIZE, DICTIONARY_SIZE, type EncodedChunk, FINAL_BLOCK, ZLIB_HEADER } from '../deflate/chunk.ts'
+import { CHUNK_SIZE, deflateWhole, type EncodedChunk, FINAL_BLOCK, ZLIB_HEADER } from '../deflate/chunk.ts'
 import type { DeflatePool } from '../deflate/pool.ts'
 import { createObjectHash, type GitObjectType, hashObject, type Oid } from '../oid.ts'
 import { adler32Combine } from '../splice/adler32.ts'
 import type { SpliceRecord } from '../splice/record.ts'
+import { BlobChunks } from './blob-chunks.ts'
 import { type FinishedPack, finishPack, type PackEntry } from './finish.ts'
-import { encodeEntryHeader } from './format.ts'
+import { encodeEntryHeader, PACK_HEADER_BYTES } from './format.ts'
+import { PackOutput } from './output.ts'
 
 /** Content bytes that may wait for deflate and disk before `ready()` makes the caller wait. */
-const IN_FLIGHT_LIMIT = 8 * 1024 * 1024
+const IN_FLIGHT_LIMIT = 2 * 1024 * 1024
 /** Entries that may wait: each costs some hundred bytes beside its content. */
 const IN_FLIGHT_ENTRIES = 4096
-/** Bytes collected before they go to the file in one write. */
-const WRITE_SIZE = 512 * 1024
 
 export interface PackWriterOptions {
   /** Where the unfinished pack lies; on the file system of the repository. */
@@ -36,7 +36,8 @@ export interface PackMark {
 
 interface PendingEntry {
   readonly header: Buffer
-  readonly chunks: Array<Promise<EncodedChunk>>
+  /** Chunks that are being deflated; `undefined` once accounted for, as a large blob's must not pile up. */
+  readonly chunks: Array<Promise<EncodedChunk> | undefined>
   /** Length of the content of each chunk. */
   readonly lengths: number[]
   /** Chunks that have come back from the pool and are accounted for. */
@@ -52,13 +53,9 @@ interface OpenBlob {
   readonly size: number
   readonly hash: Hash
   received: number
-  /** Content of the chunk under way, after the dictionary. */
-  buffer: Uint8Array<ArrayBuffer>
-  dictionary: number
-  used: number
+  readonly chunks: BlobChunks
   /** Only for blobs of more than one chunk, which are written before their id is known. */
-  readonly entry: PendingEntry | undefined
-  crc: number
+  entry: PendingEntry | undefined
 }
 
 /**
@@ -77,9 +74,7 @@ export class PackWriter {
   readonly #known = new Set<Oid>()
   #blob: OpenBlob | undefined
   #inFlight = 0
-  #position: number
-  #out: Uint8Array[] = []
-  #outSize = 0
+  readonly #out: PackOutput
   #running: Promise<void> | undefined
   #wake: (() => void) | undefined
   #error: unknown
@@ -89,7 +84,7 @@ export class PackWriter {
     this.#options = options
     this.#file = file
     this.#path = path
-    this.#position = 12
+    this.#out = new PackOutput(file, PACK_HEADER_BYTES)
   }
 
   /** Opens a new pack under a temporary name. */
@@ -100,7 +95,7 @@ export class PackWriter {
 
   /** Bytes written or about to be, without what is still being deflated. */
   get size(): number {
-    return this.#position
+    return this.#out.position
   }
 
   /** Objects written or about to be. */
@@ -116,18 +111,14 @@ export class PackWriter {
   /** Begins a blob of exactly `size` bytes. */
   blobStart(size: number): void {
     if (this.#blob !== undefined) throw new Error('the previous blob is not complete')
-    const many = size > CHUNK_SIZE
-    const entry = many ? this.#enqueue(encodeEntryHeader('blob', size)) : undefined
-    this.#blob = {
+    const blob: OpenBlob = {
       size,
       hash: createObjectHash('blob', size),
       received: 0,
-      buffer: new Uint8Array(Math.min(size, CHUNK_SIZE)),
-      dictionary: 0,
-      used: 0,
-      entry,
-      crc: 0,
+      chunks: new BlobChunks(size, (buffer, dictionary) => this.#encode(blob, buffer, dictionary)),
+      entry: size > CHUNK_SIZE ? this.#enqueue(encodeEntryHeader('blob', size)) : undefined,
     }
+    this.#blob = blob
   }
 
   /** Adds content to the blob begun. The bytes are copied. */
@@ -136,13 +127,7 @@ export class PackWriter {
     blob.received += data.length
     if (blob.received > blob.size) throw new Error('more data than the blob was declared to have')
     blob.hash.update(data)
-    for (let offset = 0; offset < data.length; ) {
-      if (blob.entry !== undefined && blob.used === blob.buffer.length) this.#nextChunk(blob, blob.entry)
-      const length = Math.min(blob.buffer.length - blob.used, data.length - offset)
-      blob.buffer.set(data.subarray(offset, offset + length), blob.used)
-      blob.used += length
-      offset += length
-    }
+    blob.chunks.write(data)
   }
 
   /** Ends the blob and tells its id. */
@@ -152,25 +137,28 @@ export class PackWriter {
     this.#blob = undefined
     const oid = blob.hash.digest('hex')
     const known = this.#isKnown(oid)
-    if (!known) this.#known.add(oid)
-    if (blob.entry !== undefined) {
-      if (!known) this.#encodeChunk(blob, blob.entry)
-      blob.entry.oid = known ? null : oid
-    } else if (!known) {
-      const entry = this.#enqueue(encodeEntryHeader('blob', blob.size))
-      if (blob.size > 0) this.#encodeChunk(blob, entry)
-      entry.oid = oid
+    if (!known) {
+      this.#known.add(oid)
+      blob.entry ??= this.#enqueue(encodeEntryHeader('blob', blob.size))
+      if (blob.size > 0) blob.chunks.end()
     }
+    if (blob.entry !== undefined) blob.entry.oid = known ? null : oid
     this.#wake?.()
     return oid
   }
 
-  /** Writes a whole object (tree, commit, or a blob that nobody splices) and tells its id. */
+  /** Writes a whole object and tells its id. */
   object(type: GitObjectType, data: Uint8Array): Oid {
+    if (type === 'blob') {
+      // The target of a link may also be the content of a file, so every blob must be spliceable.
+      this.blobStart(data.length)
+      this.blobData(data)
+      return this.blobEnd()
+    }
     const oid = hashObject(type, data)
     if (this.#isKnown(oid)) return oid
     this.#known.add(oid)
-    const deflated = deflateSync(data, { level: this.#options.level })
+    const deflated = deflateWhole(data, this.#options.level)
     const entry = this.#enqueue(encodeEntryHeader(type, data.length), deflated)
     entry.oid = oid
     this.#wake?.()
@@ -196,7 +184,7 @@ export class PackWriter {
   /** Waits until all that was written is on its way to the file, and tells where that is. */
   async mark(): Promise<PackMark> {
     await this.#drain()
-    return { position: this.#position, entries: this.#entries.length }
+    return { position: this.#out.position, entries: this.#entries.length }
   }
 
   /** Takes back everything since `mark`, a blob under way too. */
@@ -206,7 +194,7 @@ export class PackWriter {
     this.#wake?.()
     await this.#drain()
     for (const entry of this.#entries.splice(mark.entries)) this.#known.delete(entry.oid)
-    this.#position = mark.position
+    this.#out.rewind(mark.position)
   }
 
   /**
@@ -221,11 +209,11 @@ export class PackWriter {
       return undefined
     }
     try {
-      await this.#file.truncate(this.#position)
+      await this.#file.truncate(this.#out.position)
       return await finishPack({
         file: this.#file,
         path: this.#path,
-        size: this.#position,
+        size: this.#out.position,
         entries: this.#entries,
         packDir,
         spliceDir,
@@ -256,27 +244,15 @@ export class PackWriter {
     return this.#blob
   }
 
-  #nextChunk(blob: OpenBlob, entry: PendingEntry): void {
-    const previous = blob.buffer
-    const tail = previous.slice(previous.length - DICTIONARY_SIZE)
-    this.#encodeChunk(blob, entry)
-    const rest = Math.min(CHUNK_SIZE, blob.size - this.#contentOf(entry))
-    blob.buffer = new Uint8Array(DICTIONARY_SIZE + rest)
-    blob.buffer.set(tail)
-    blob.dictionary = DICTIONARY_SIZE
-    blob.used = DICTIONARY_SIZE
-  }
-
-  #contentOf(entry: PendingEntry): number {
-    return entry.lengths.reduce((sum, length) => sum + length, 0)
-  }
-
-  #encodeChunk(blob: OpenBlob, entry: PendingEntry): void {
-    const length = blob.used - blob.dictionary
-    entry.contentCrc = crc32(blob.buffer.subarray(blob.dictionary, blob.used), entry.contentCrc)
+  #encode(blob: OpenBlob, buffer: Uint8Array<ArrayBuffer>, dictionary: number): void {
+    const { entry } = blob
+    if (entry === undefined) throw new Error('the blob has no entry')
+    const content = buffer.subarray(dictionary)
+    const { length } = content
+    entry.contentCrc = crc32(content, entry.contentCrc)
     this.#inFlight += length
     entry.lengths.push(length)
-    const encoded = this.#options.pool.encode(blob.buffer, blob.dictionary)
+    const encoded = this.#options.pool.encode(buffer, dictionary)
     // The queue awaits chunks one after the other; a failure of a later one must not count as unhandled until then.
     encoded.catch(() => {})
     entry.chunks.push(encoded)
@@ -310,7 +286,7 @@ export class PackWriter {
           this.#queue.shift()
           this.#relieve()
         }
-        await this.#flushOut()
+        await this.#out.flush()
         // More may have come while the last bytes were on their way.
       } while (this.#queue.length > 0)
     } catch (error) {
@@ -323,13 +299,13 @@ export class PackWriter {
   }
 
   async #writeEntry(entry: PendingEntry): Promise<void> {
-    const offset = this.#position
-    let crc = this.#emit(entry.header, 0)
+    const offset = this.#out.position
+    let crc = this.#out.emit(entry.header, 0)
     let splice: SpliceRecord = { kind: 'none' }
     if (entry.deflated !== undefined) {
-      crc = this.#emit(entry.deflated, crc)
+      crc = this.#out.emit(entry.deflated, crc)
     } else {
-      crc = this.#emit(ZLIB_HEADER, crc)
+      crc = this.#out.emit(ZLIB_HEADER, crc)
       let adler = 1
       while (entry.oid === undefined || entry.done < entry.chunks.length) {
         if (this.#error !== undefined) throw this.#error
@@ -340,12 +316,11 @@ export class PackWriter {
           continue
         }
         const chunk = await pending
-        const length = entry.lengths[entry.done++]!
-        this.#inFlight -= length
+        const length = this.#account(entry)
         adler = adler32Combine(adler, chunk.adler32, length)
-        crc = this.#emit(chunk.deflated, crc)
+        crc = this.#out.emit(chunk.deflated, crc)
         this.#relieve()
-        if (this.#outSize >= WRITE_SIZE) await this.#flushOut()
+        await this.#out.settle()
       }
       if (entry.oid === null || entry.oid === undefined) {
         await this.#takeBack(entry, offset)
@@ -354,21 +329,29 @@ export class PackWriter {
       const trailer = Buffer.alloc(6)
       FINAL_BLOCK.copy(trailer)
       trailer.writeUInt32BE(adler, 2)
-      crc = this.#emit(trailer, crc)
+      crc = this.#out.emit(trailer, crc)
       splice = { kind: 'canonical', crc32: entry.contentCrc }
     }
     this.#entries.push({ oid: entry.oid!, offset, crc32: crc, splice })
-    if (this.#outSize >= WRITE_SIZE) await this.#flushOut()
+    await this.#out.settle()
   }
 
   /** A large blob turned out to be known, or was given up: forget what was written of it. */
   async #takeBack(entry: PendingEntry, offset: number): Promise<void> {
-    for (; entry.done < entry.chunks.length; entry.done++) {
-      await entry.chunks[entry.done]!
-      this.#inFlight -= entry.lengths[entry.done]!
+    while (entry.done < entry.chunks.length) {
+      await entry.chunks[entry.done]
+      this.#account(entry)
     }
-    await this.#flushOut()
-    this.#position = offset
+    await this.#out.flush()
+    this.#out.rewind(offset)
+  }
+
+  /** Lets go of an entry's next chunk, which has come back from the pool; gives the length of its content. */
+  #account(entry: PendingEntry): number {
+    const length = entry.lengths[entry.done]!
+    entry.chunks[entry.done++] = undefined
+    this.#inFlight -= length
+    return length
   }
 
   #moreOf(): Promise<void> {
@@ -378,25 +361,6 @@ export class PackWriter {
         resolve()
       }
     })
-  }
-
-  #emit(bytes: Uint8Array, crc: number): number {
-    this.#out.push(bytes)
-    this.#outSize += bytes.length
-    this.#position += bytes.length
-    return crc32(bytes, crc)
-  }
-
-  async #flushOut(): Promise<void> {
-    if (this.#outSize === 0) return
-    const data = Buffer.concat(this.#out, this.#outSize)
-    const position = this.#position - this.#outSize
-    this.#out = []
-    this.#outSize = 0
-    for (let done = 0; done < data.length; ) {
-      const { bytesWritten } = await this.#file.write(data, done, data.length - done, position + done)
-      done += bytesWritten
-    }
   }
 
   async #drain(): Promise<void> {

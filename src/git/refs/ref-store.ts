@@ -214,6 +214,8 @@ export class RefStore {
     const journal = this.#journal
     if (journal === undefined) return
     try {
+      // A run that is ending may not have seen the last changes; its failure is tried once more.
+      await this.#packing?.catch(() => undefined)
       await this.#pack(journal, {})
     } finally {
       await this.#turn

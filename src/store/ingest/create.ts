@@ -25,7 +25,7 @@ export interface IngestComponents {
 }
 
 /** One lane more than cores: while one waits for its source or its disk, the others deflate. */
-const LANES = availableParallelism() + 1
+const LANES = availableParallelism()
 
 /** Puts a session together. */
 export function createIngestSession(components: IngestComponents): PackIngestSession {

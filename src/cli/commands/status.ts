@@ -1,0 +1,32 @@
+import { Command } from 'commander'
+import { type CliContext, type JsonOption, loadSettings } from '../context.ts'
+import { columns, formatDuration } from '../format.ts'
+import { withRunningNode } from '../operations.ts'
+
+/** `gachix status`. */
+export function statusCommand(context: CliContext): Command {
+  return new Command('status')
+    .description('say how the running node is doing')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nFails with ERR_NODE_NOT_RUNNING when no node has the repository open.\n')
+    .action(async ({ json }: JsonOption, command: Command) => {
+      const status = await withRunningNode(loadSettings(command, context), (operations) =>
+        operations.status(),
+      )
+      if (json) {
+        await context.stdout.json(status)
+        return
+      }
+      await context.stdout.line(
+        columns([
+          ['version', status.version],
+          ['process', `${status.pid}, running for ${formatDuration(status.uptime)}`],
+          ['serving', status.http?.url ?? 'nothing'],
+          ['repository', status.store.path],
+          ['store dir', status.store.storeDir],
+          ['packages', String(status.store.packages)],
+          ['public key', status.publicKey ?? 'none'],
+        ]),
+      )
+    })
+}

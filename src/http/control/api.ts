@@ -1,0 +1,96 @@
+/**
+ * The contract between the `gachix` command and a running node: what can be asked of a node's own machine over its
+ * control socket. The command uses the same `Operations` directly when no node runs.
+ */
+import type { AbortOptions } from '../../util/lifecycle.ts'
+
+export interface AddRequest {
+  /** Store paths, absolute; a path inside a store path means that store path. */
+  readonly paths: readonly string[]
+  /** Add only the named paths, not what they refer to. */
+  readonly single: boolean
+  /** Socket of the Nix daemon to learn from, when the caller's environment names one. */
+  readonly daemonSocket?: string
+}
+
+/** Progress of an `add`, in the order of happening. */
+export type AddEvent =
+  /** The closure is known: number of paths and NAR bytes in all, and of these what is missing here. */
+  | {
+      readonly type: 'closure'
+      readonly paths: number
+      readonly bytes: number
+      readonly missing: number
+      readonly missingBytes: number
+    }
+  /** A package was stored (verified and written). */
+  | {
+      readonly type: 'package'
+      readonly path: string
+      readonly narSize: number
+      readonly outcome: 'added' | 'present'
+    }
+  /** NAR bytes read so far, at most some times a second. */
+  | { readonly type: 'bytes'; readonly bytes: number }
+
+export interface AddSummary {
+  /** Packages of the closure (or named ones, with `single`). */
+  readonly paths: number
+  readonly added: number
+  readonly present: number
+  /** NAR bytes of the added packages. */
+  readonly bytes: number
+  /** By how much the repository grew on disk, bytes. */
+  readonly stored: number
+  readonly seconds: number
+}
+
+/** One row of `gachix list`. */
+export interface PackageSummary {
+  readonly hash: string
+  /** Full store path. */
+  readonly path: string
+  readonly narSize: number
+  readonly references: number
+}
+
+/** What `gachix info` says of one package. */
+export interface PackageDetails {
+  readonly path: string
+  readonly narHash: string
+  readonly narSize: number
+  readonly references: readonly string[]
+  readonly deriver: string | null
+  readonly signatures: readonly string[]
+  readonly ca: string | null
+  readonly tree: string
+  readonly commit: string | null
+  /** The URL below the cache's root of the plain NAR and, once worked out, of the gzip one. */
+  readonly url: string
+  readonly gzip: { readonly url: string; readonly size: number; readonly sha256: string } | null
+  /** Packages of the closure that are here, and their NAR bytes. `complete` tells whether none is missing. */
+  readonly closure: { readonly paths: number; readonly narSize: number; readonly complete: boolean }
+}
+
+export interface NodeStatus {
+  readonly version: string
+  readonly pid: number
+  /** Seconds since the node started. */
+  readonly uptime: number
+  readonly store: { readonly path: string; readonly storeDir: string; readonly packages: number }
+  readonly http: { readonly url: string } | null
+  readonly publicKey: string | null
+}
+
+export interface AddOptions extends AbortOptions {
+  onEvent?: (event: AddEvent) => void
+}
+
+export interface Operations {
+  /** @throws GachixError when a path is unknown, cannot be read or does not match its hash */
+  add(request: AddRequest, options?: AddOptions): Promise<AddSummary>
+  list(options?: AbortOptions): AsyncIterable<PackageSummary>
+  /** `target` is a store path, its base name or its hash part. `undefined` when the package is not here. */
+  info(target: string, options?: AbortOptions): Promise<PackageDetails | undefined>
+  status(): Promise<NodeStatus>
+}

@@ -1,0 +1,176 @@
+import type { z } from 'zod'
+
+import { AbortedError, errorCode, errorMessage, GachixError } from '../../util/errors.ts'
+import type { Startable } from '../../util/lifecycle.ts'
+import type { Logger } from '../../util/log.ts'
+import type { Exchange } from '../exchange.ts'
+import { RequestRunner } from '../request-runner.ts'
+import { written } from '../transfer.ts'
+import type { Operations } from './api.ts'
+import { ControlProtocolError } from './errors.ts'
+import { UnixListener } from './unix-listener.ts'
+import { addRequestSchema, MAX_PATH_LENGTH, MAX_REQUEST_SIZE, ROUTES } from './wire.ts'
+
+export interface ControlServerComponents {
+  readonly operations: Operations
+  /** From `controlSocketPath`. */
+  readonly path: string
+  readonly logger: Logger
+}
+
+/** Packages of a list are sent in pieces of about so many characters. */
+const BATCH_LENGTH = 64 * 1024
+const NDJSON = { 'Content-Type': 'application/x-ndjson' }
+
+/**
+ * Offers a node's operations to this user's `gachix` commands through a unix socket. An operation ends when its client
+ * closes the connection, and when the node stops.
+ */
+export class ControlServer implements Startable {
+  readonly #operations: Operations
+  readonly #logger: Logger
+  readonly #runner: RequestRunner
+  readonly #listener: UnixListener
+  readonly #stopped = new AbortController()
+
+  constructor({ operations, path, logger }: ControlServerComponents) {
+    this.#operations = operations
+    this.#logger = logger
+    this.#runner = new RequestRunner((exchange) => this.#handle(exchange), logger)
+    this.#listener = new UnixListener(path, this.#runner.listener)
+  }
+
+  /**
+   * Listens. A stopped server is not started again.
+   *
+   * @throws ControlSocketError
+   */
+  async start(): Promise<void> {
+    await this.#listener.start()
+  }
+
+  /** Aborts running operations, tells their clients, and takes the socket away. */
+  async stop(): Promise<void> {
+    this.#stopped.abort(new AbortedError('the node was stopped'))
+    await this.#runner.idle()
+    await this.#listener.stop()
+  }
+
+  async #handle(exchange: Exchange): Promise<void> {
+    try {
+      await this.#dispatch(exchange)
+    } catch (error) {
+      if (exchange.res.headersSent || exchange.signal.aborted) throw error
+      this.#report(error)
+      exchange.json(error instanceof GachixError ? 400 : 500, { error: describe(error) })
+    }
+  }
+
+  async #dispatch(exchange: Exchange): Promise<void> {
+    const [path, query] = (exchange.req.url ?? '').split('?', 2)
+    switch (`${exchange.req.method} ${path}`) {
+      case `POST ${ROUTES.add}`:
+        return this.#add(exchange)
+      case `GET ${ROUTES.list}`:
+        return this.#list(exchange)
+      case `GET ${ROUTES.info}`:
+        return this.#info(exchange, new URLSearchParams(query).get('target') ?? '')
+      case `GET ${ROUTES.status}`:
+        return exchange.json(200, { result: await this.#operations.status() })
+      default:
+        throw new ControlProtocolError('the node does not know this operation')
+    }
+  }
+
+  async #add(exchange: Exchange): Promise<void> {
+    const request = check(addRequestSchema, await readJson(exchange))
+    const { res } = exchange
+    await this.#stream(exchange, async (signal) => {
+      // What the client does not read in time waits in memory: some hundred bytes a package at most.
+      const onEvent = (event: unknown) => {
+        if (!signal.aborted) res.write(line({ event }))
+      }
+      return this.#operations.add(request, { signal, onEvent })
+    })
+  }
+
+  async #list(exchange: Exchange): Promise<void> {
+    await this.#stream(exchange, async (signal) => {
+      let batch = ''
+      for await (const event of this.#operations.list({ signal })) {
+        batch += line({ event })
+        if (batch.length < BATCH_LENGTH) continue
+        await written(exchange.res, Buffer.from(batch), signal)
+        batch = ''
+      }
+      if (batch !== '') await written(exchange.res, Buffer.from(batch), signal)
+      return null
+    })
+  }
+
+  async #info(exchange: Exchange, target: string): Promise<void> {
+    if (target === '' || target.length > MAX_PATH_LENGTH)
+      throw new ControlProtocolError('the request names no package')
+    const details = await this.#operations.info(target, { signal: this.#signal(exchange) })
+    exchange.json(200, { result: details ?? null })
+  }
+
+  /** Answers with lines of which the last tells how the work ended. */
+  async #stream(exchange: Exchange, work: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+    const { res } = exchange
+    res.writeHead(200, NDJSON)
+    res.flushHeaders()
+    const end = await work(this.#signal(exchange)).then(
+      (result) => ({ result }),
+      (error: unknown) => {
+        exchange.signal.throwIfAborted()
+        this.#report(error)
+        return { error: describe(error) }
+      },
+    )
+    res.end(line(end))
+  }
+
+  #signal(exchange: Exchange): AbortSignal {
+    return AbortSignal.any([exchange.signal, this.#stopped.signal])
+  }
+
+  /** What is not the user's to solve belongs into the node's log too. */
+  #report(err: unknown): void {
+    if (!(err instanceof GachixError))
+      this.#logger.error({ err }, `an operation failed: ${errorMessage(err)}`)
+  }
+}
+
+function line(value: object): string {
+  return `${JSON.stringify(value)}\n`
+}
+
+function describe(error: unknown): { code: string; message: string } {
+  return { code: errorCode(error), message: errorMessage(error) }
+}
+
+function check<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new ControlProtocolError(`the request is not valid: ${issue?.path.join('.')}: ${issue?.message}`)
+}
+
+async function readJson(exchange: Exchange): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let size = 0
+  // The connection is kept when we stop reading early: it has to carry the refusal.
+  for await (const chunk of exchange.req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > MAX_REQUEST_SIZE) {
+      throw new ControlProtocolError(`the request has more than ${MAX_REQUEST_SIZE} bytes`)
+    }
+    chunks.push(chunk)
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+  } catch (cause) {
+    throw new ControlProtocolError('the request is not JSON', { cause })
+  }
+}

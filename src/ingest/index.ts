@@ -1,0 +1,23 @@
+/**
+ * Where packages are born. A source (`daemon/`: a Nix daemon over a unix socket or any other byte stream) is
+ * asked what a path refers to (`closure.ts`), and what the store lacks is read and handed to it (`add.ts`). What
+ * a NAR holds and whether it is right is the store's business. Nothing of HTTP, peers or configuration lives
+ * here.
+ */
+export {
+  type AddEvent,
+  type AddPackagesOptions,
+  type AddResult,
+  addPackages,
+  PackageFailedError,
+} from './add.ts'
+export { ClosureInvalidError, PathNotFoundError, type WalkOptions, walkClosure } from './closure.ts'
+export { DaemonClient, type DaemonClientOptions, type DaemonPathInfo } from './daemon/client.ts'
+export { type Connect, defaultDaemonSocket, unixSocket } from './daemon/connect.ts'
+export {
+  DaemonError,
+  DaemonProtocolError,
+  DaemonTimeoutError,
+  DaemonUnavailableError,
+} from './daemon/errors.ts'
+export { DaemonSource, type DaemonSourceInit } from './daemon/source.ts'

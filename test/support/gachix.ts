@@ -1,0 +1,161 @@
+/** The product as its users run it: the command, and a node beside the test. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { attempt, collectOutput, freePort, type RunResult, run, stopChild, until } from './process.ts'
+
+const CHECKOUT = join(import.meta.dirname, '../..')
+
+/** The command line interface: the sources, or with `GACHIX_TEST_DIST=1` what `npm run build` made of them. */
+export const CLI =
+  process.env.GACHIX_TEST_DIST === '1'
+    ? join(CHECKOUT, 'dist/src/cli/main.js')
+    : join(CHECKOUT, 'src/cli/main.ts')
+
+export interface GachixOptions {
+  /** The repository; without it a new one in a folder of its own, which `close()` removes. */
+  readonly repository?: string
+  /** Socket of the Nix daemon that `add` learns from. */
+  readonly daemonSocket?: string
+  /** File with the secret signing key. */
+  readonly keyFile?: string
+  /** Further environment, for instance `GACHIX__…` settings. */
+  readonly env?: NodeJS.ProcessEnv
+  /** Flags of Node itself. */
+  readonly nodeFlags?: readonly string[]
+}
+
+/** One repository and the settings to run the product on it. */
+export class Gachix implements AsyncDisposable {
+  readonly repository: string
+  readonly env: NodeJS.ProcessEnv
+  readonly #folder: string
+  readonly #nodeFlags: readonly string[]
+  readonly #nodes: GachixNode[] = []
+
+  private constructor(folder: string, options: GachixOptions) {
+    this.#folder = folder
+    this.#nodeFlags = options.nodeFlags ?? []
+    this.repository = options.repository ?? join(folder, 'cache')
+    this.env = {
+      PATH: process.env.PATH,
+      HOME: folder,
+      XDG_CONFIG_HOME: join(folder, 'config'),
+      LC_ALL: 'C.UTF-8',
+      // The tests start the command some hundred times: most of that is compiling.
+      NODE_COMPILE_CACHE: join(CHECKOUT, 'test/.work/compile-cache'),
+      GACHIX__STORE__PATH: this.repository,
+      GACHIX__SERVER__HOST: '127.0.0.1',
+      ...(options.daemonSocket === undefined ? {} : { NIX_DAEMON_SOCKET_PATH: options.daemonSocket }),
+      ...(options.keyFile === undefined ? {} : { GACHIX__STORE__SIGN_PRIVATE_KEY_PATH: options.keyFile }),
+      ...options.env,
+    }
+  }
+
+  static async create(options: GachixOptions = {}): Promise<Gachix> {
+    return new Gachix(await mkdtemp(join(tmpdir(), 'gachix-e2e-')), options)
+  }
+
+  get #command(): string[] {
+    return [...this.#nodeFlags, CLI]
+  }
+
+  /** `gachix ARGS` to its end, whatever comes of it. */
+  attempt(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<RunResult> {
+    const options = { cwd: this.#folder, env: { ...this.env, ...env } }
+    return attempt(process.execPath, [...this.#command, ...args], options)
+  }
+
+  /** `gachix ARGS`; throws unless it ends well. Gives its standard output. */
+  async run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+    const options = { cwd: this.#folder, env: { ...this.env, ...env } }
+    return (await run(process.execPath, [...this.#command, ...args], options)).toString()
+  }
+
+  /** `gachix ARGS` beside the test. */
+  spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+    return spawn(process.execPath, [...this.#command, ...args], {
+      cwd: this.#folder,
+      env: { ...this.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  }
+
+  /** Starts `gachix serve` on a free port and waits until it says that it is healthy. */
+  async serve(env: NodeJS.ProcessEnv = {}): Promise<GachixNode> {
+    const port = await freePort()
+    const child = this.spawn(['serve'], { GACHIX__SERVER__PORT: String(port), ...env })
+    const node = new GachixNode(`http://127.0.0.1:${port}`, child)
+    this.#nodes.push(node)
+    await node.healthy()
+    return node
+  }
+
+  /** Stops all nodes and removes what was made. */
+  async close(): Promise<void> {
+    for (const node of this.#nodes) await node.stop()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+/** A running `gachix serve`. */
+export class GachixNode {
+  /** The cache's URL, without a slash at the end. */
+  readonly url: string
+  readonly child: ChildProcess
+  /** What it has written so far. */
+  readonly output: () => string
+
+  constructor(url: string, child: ChildProcess) {
+    this.url = url
+    this.child = child
+    this.output = collectOutput(child)
+  }
+
+  /** Waits for the answer 200 of `/health`. */
+  async healthy(patience = 30_000): Promise<void> {
+    await until(
+      () => `${this.url}/health: ${this.output()}`,
+      async () => {
+        if (this.child.exitCode !== null || this.child.signalCode !== null) {
+          throw new Error(
+            `the node ended (${this.child.exitCode ?? this.child.signalCode}): ${this.output()}`,
+          )
+        }
+        const response = await fetch(`${this.url}/health`).catch(() => undefined)
+        await response?.arrayBuffer()
+        return response?.status === 200 ? true : undefined
+      },
+      patience,
+    )
+  }
+
+  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    return stopChild(this.child, signal)
+  }
+}
+
+/** Notes of fsck that are no fault: unreachable objects, no branches, and links that git would not follow. */
+const NO_FAULT =
+  /^(dangling |notice: (HEAD|No default)|warning in tree \w+: git(attributes|ignore)Symlink|warning in tree \w+: mailmapSymlink)/
+
+/** Every object and reference of a repository, by `git` itself, to its strictest rules. */
+export async function fsck(
+  repository: string,
+  flags: readonly string[] = ['--strict', '--full'],
+): Promise<void> {
+  const result = await attempt('git', ['-C', repository, 'fsck', '--no-progress', ...flags])
+  const complaints = `${result.stdout.toString()}${result.stderr}`
+    .split('\n')
+    .filter((line) => line !== '' && !NO_FAULT.test(line))
+  if (result.code !== 0 || complaints.length > 0) {
+    throw new Error(
+      `git fsck ${flags.join(' ')}: exit ${result.code}\n${complaints.join('\n').slice(0, 4000)}`,
+    )
+  }
+}
