@@ -19,6 +19,8 @@ import { loadEntry, type ObjectData, type ObjectStream, PackedObjects } from './
 export type { ObjectData, ObjectStream } from './pack/packed-objects.ts'
 
 const MEBIBYTE = 1024 * 1024
+/** How often the beginning of a stream is looked for again, because its pack went away before the first piece was read. */
+const MAX_REOPENED = 3
 
 export interface ObjectDatabaseOptions {
   /** Bytes of delta bases kept in memory; 64 MiB by default. */
@@ -82,7 +84,7 @@ export interface DeflatedLocation {
 export class ObjectDatabase {
   readonly #directories: readonly ObjectDirectory[]
   readonly #packed: PackedObjects
-  /** Refreshes run one after the other. */
+  /** Refreshes, and removals of packs, run one after the other. */
   #refreshing: Promise<unknown> = Promise.resolve()
 
   private constructor(directories: readonly ObjectDirectory[], packed: PackedObjects) {
@@ -160,14 +162,9 @@ export class ObjectDatabase {
    *
    * @throws ObjectNotFoundError, CorruptObjectError
    */
-  stream(oid: Oid, options: { signal?: AbortSignal } = {}): Promise<ObjectStream> {
-    return this.#attempt(oid, async (location) => {
-      const found =
-        location.kind === 'pack'
-          ? this.#packed.stream(location.pack, location.offset, options.signal)
-          : await location.objects.stream(oid, options.signal)
-      return { ...found, chunks: named(found.chunks, oid, location) }
-    })
+  async stream(oid: Oid, options: { signal?: AbortSignal } = {}): Promise<ObjectStream> {
+    const found = await this.#openStream(oid, options.signal)
+    return { ...found, chunks: this.#pieces(oid, found.chunks, options.signal) }
   }
 
   /**
@@ -227,6 +224,19 @@ export class ObjectDatabase {
     return false
   }
 
+  /**
+   * Forgets packs of the repository whose objects are in other packs as well, and has their files removed. Nothing
+   * looks for packs meanwhile, as it would take those up again that still have their files.
+   *
+   * @param removeFiles called when no look-up finds the packs any more; who has retained one reads on
+   */
+  retirePacks(packs: readonly Pack[], removeFiles: () => Promise<void>): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const pack of packs) for (const directory of this.#directories) directory.remove(pack)
+      await removeFiles()
+    })
+  }
+
   /** All packs in the order of look-up. */
   packs(): readonly Pack[] {
     return this.#directories.flatMap(({ packs }) => packs)
@@ -248,18 +258,54 @@ export class ObjectDatabase {
    * @throws CorruptPackError, CorruptPackIndexError for a damaged pack, unless `onProblem` is given
    */
   refresh(): Promise<boolean> {
-    const turn = this.#refreshing.then(async () => {
+    return this.#inTurn(async () => {
       let changed = false
       for (const directory of this.#directories) changed = (await directory.refresh()) || changed
       return changed
     })
-    this.#refreshing = turn.catch(() => {})
-    return turn
   }
 
   /** Closes all packs as soon as their readers are done. */
   close(): void {
     for (const directory of this.#directories) directory.close()
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#refreshing.then(work)
+    this.#refreshing = turn.catch(() => {})
+    return turn
+  }
+
+  #openStream(oid: Oid, signal: AbortSignal | undefined): Promise<ObjectStream> {
+    return this.#attempt(oid, async (location) => {
+      const found =
+        location.kind === 'pack'
+          ? this.#packed.stream(location.pack, location.offset, signal)
+          : await location.objects.stream(oid, signal)
+      return { ...found, chunks: named(found.chunks, oid, location) }
+    })
+  }
+
+  /** The pieces of a stream. Its pack is kept open once there is a first one; when it goes before, another copy is read. */
+  async *#pieces(
+    oid: Oid,
+    opened: AsyncIterable<Buffer>,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Buffer> {
+    let chunks = opened
+    for (let attempt = 0; ; attempt++) {
+      let begun = false
+      try {
+        for await (const piece of chunks) {
+          begun = true
+          yield piece
+        }
+        return
+      } catch (error) {
+        if (begun || !isGone(error) || attempt === MAX_REOPENED) throw error
+      }
+      chunks = (await this.#openStream(oid, signal)).chunks
+    }
   }
 
   *#locations(oid: Oid): Generator<PackedLocation | LooseLocation> {

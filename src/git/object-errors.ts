@@ -71,3 +71,17 @@ export class PackGoneError extends GachixError {
     )
   }
 }
+
+/** A pack holds what cannot be copied into another one: damage, or deltas. Nothing was changed. */
+export class UnmergeablePackError extends GachixError {
+  readonly packId: string
+
+  constructor(pack: { id: string; path: string }, problem: string, options?: ErrorOptions) {
+    super(
+      'ERR_GIT_UNMERGEABLE_PACK',
+      `pack ${pack.path} is not merged with others and stays as it is: ${problem}`,
+      options,
+    )
+    this.packId = pack.id
+  }
+}

@@ -1,8 +1,9 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ObjectDatabase } from '../git/object-database.ts'
 import type { Oid } from '../git/oid.ts'
 import type { Pack } from '../git/pack/pack.ts'
-import type { SpliceRecord } from '../git/splice/record.ts'
+import { NO_RECORD, type SpliceRecord } from '../git/splice/record.ts'
 import { Sidecar } from '../git/splice/sidecar.ts'
 
 /** What is known of a blob that can be spliced. */
@@ -41,12 +42,28 @@ export class SpliceRecords {
     if (this.#sidecars.get(pack.id) === undefined) this.#sidecars.delete(pack.id)
   }
 
+  /** What is known of the object at a position of a pack's index. */
+  at(pack: Pack, position: number): SpliceRecord {
+    return this.#sidecar(pack)?.record(position) ?? NO_RECORD
+  }
+
+  /** Lets go of the sidecar of a pack that is no longer used. */
+  forget(pack: Pack): void {
+    this.#sidecars.get(pack.id)?.close()
+    this.#sidecars.delete(pack.id)
+  }
+
+  /** Deletes the sidecar of a pack that is no longer there. */
+  async remove(packId: string): Promise<void> {
+    await rm(this.pathOf(packId), { force: true })
+  }
+
   /** Facts for splicing a blob; `undefined` when it is loose, a delta, or in a pack that has no sidecar. */
   find(oid: Oid): SpliceableBlob | undefined {
     const place = this.#database.deflated(oid)
     if (place === undefined) return undefined
-    const record = this.#sidecar(place.pack)?.record(place.position)
-    if (record === undefined || record.kind === 'none') return undefined
+    const record = this.at(place.pack, place.position)
+    if (record.kind === 'none') return undefined
     const crc32 = place.pack.index.crc32At(place.position)
     return { size: place.size, record, deflatedLength: place.dataLength, crc32 }
   }

@@ -96,6 +96,8 @@ export class NixStore implements AsyncDisposable {
     const root = options.root ?? join(home, 'root')
     await mkdir(join(root, 'nix'), { recursive: true })
     const store = new NixStore(root, home, await nixEnvironment(home), options.root === undefined)
+    // Without a store, a daemon that finds its own socket in its environment would ask itself.
+    await store.inside(['nix-store', '--init'])
     await store.#startDaemon()
     return store
   }

@@ -85,8 +85,9 @@ export class DeflatePool {
   /** Ends the workers; chunks under way are rejected. */
   async close(): Promise<void> {
     this.#closed = true
+    const workers = [...this.#workers]
     this.#failAll(new AbortedError('the deflate pool was closed'))
-    await Promise.all(this.#workers.splice(0).map((worker) => worker.thread.terminate()))
+    await Promise.all(workers.map((worker) => worker.thread.terminate()))
   }
 
   #flush(): void {
@@ -124,10 +125,15 @@ export class DeflatePool {
     const thread = new Worker(workerUrl(import.meta.url, 'worker'), { resourceLimits: WORKER_LIMITS })
     thread.on('message', (reply: DeflateReply) => this.#receive(reply))
     const worker = { thread, load: 0 }
-    thread.on('error', (error) => {
-      this.#workers.splice(this.#workers.indexOf(worker), 1)
-      this.#failAll(new GachixError('ERR_DEFLATE', `a deflate worker failed: ${error}`, { cause: error }))
-    })
+    thread.on('error', (error) =>
+      this.#lose(
+        worker,
+        new GachixError('ERR_DEFLATE', `a deflate worker failed: ${error}`, { cause: error }),
+      ),
+    )
+    thread.on('exit', (code) =>
+      this.#lose(worker, new GachixError('ERR_DEFLATE', `a deflate worker ended with code ${code}`)),
+    )
     this.#workers.push(worker)
     return worker
   }
@@ -154,12 +160,21 @@ export class DeflatePool {
     })
   }
 
+  /** A worker is gone: what it had under way fails, the others go on. */
+  #lose(worker: PoolWorker, error: Error): void {
+    const at = this.#workers.indexOf(worker)
+    if (at >= 0) this.#workers.splice(at, 1)
+    for (const [id, batch] of this.#batches) {
+      if (batch.worker !== worker) continue
+      this.#batches.delete(id)
+      for (const waiting of batch.waiting) waiting.reject(error)
+    }
+  }
+
   #failAll(error: Error): void {
-    const batches = [...this.#batches.values()]
-    this.#batches.clear()
     const collected = this.#collected
     this.#collected = undefined
-    for (const batch of batches) for (const waiting of batch.waiting) waiting.reject(error)
     for (const waiting of collected?.waiting ?? []) waiting.reject(error)
+    for (const worker of [...this.#workers]) this.#lose(worker, error)
   }
 }

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
-import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { syncDirectory } from '../durable-file.ts'
+import { ifPresent, syncDirectory } from '../durable-file.ts'
+import { throwIfAborted } from '../inflate.ts'
 import type { Oid } from '../oid.ts'
 import type { SpliceRecord } from '../splice/record.ts'
 import { writeSidecar } from '../splice/sidecar.ts'
 import { encodePackHeader, PACK_HEADER_BYTES } from './format.ts'
-import { encodePackIndex } from './index-writer.ts'
+import { encodePackIndex, type PackIndexColumns, type PackIndexEntry } from './index-writer.ts'
 
 const READ_SIZE = 1024 * 1024
 
@@ -19,17 +20,33 @@ export interface PackEntry {
   readonly splice: SpliceRecord
 }
 
-export interface PackToFinish {
+/** A file of entries, and where the pack goes. */
+interface UnfinishedPack {
   /** Open for reading and writing; closed when this returns or throws. */
   file: FileHandle
   path: string
   /** Bytes of header and entries, that is without the checksum to come. */
   size: number
-  entries: readonly PackEntry[]
   /** The repository's `objects/pack`. */
   packDir: string
   /** Where splice sidecars lie. */
   spliceDir: string
+}
+
+export interface PackToFinish extends UnfinishedPack {
+  /** What the file holds, in any order. */
+  entries: readonly PackEntry[]
+}
+
+export interface SortedPackToFinish extends UnfinishedPack {
+  /** What the file holds, in the order of ids. */
+  objects: readonly PackIndexEntry[] | PackIndexColumns
+  /** The splice record of each of them. */
+  records: Iterable<SpliceRecord>
+  /** Time of modification that the pack gets instead of now, in milliseconds: it says whose copies are found first. */
+  mtimeMs?: number
+  /** Ends the work as long as nothing of the pack is visible. */
+  signal?: AbortSignal | undefined
 }
 
 export interface FinishedPack {
@@ -48,47 +65,49 @@ export interface FinishedPack {
  * whole pack or none.
  */
 export async function finishPack(pack: PackToFinish): Promise<FinishedPack> {
-  const { file, entries } = pack
+  const objects = pack.entries.toSorted((a, b) => (a.oid < b.oid ? -1 : a.oid > b.oid ? 1 : 0))
+  return await finishSortedPack({ ...pack, objects, records: objects.map((entry) => entry.splice) })
+}
+
+/** As `finishPack`, for who knows the order of ids and keeps the facts of many objects in less memory. */
+export async function finishSortedPack(pack: SortedPackToFinish): Promise<FinishedPack> {
+  const { file, mtimeMs } = pack
+  const count = 'count' in pack.objects ? pack.objects.count : pack.objects.length
   let checksum: Buffer
   try {
-    await file.write(encodePackHeader(entries.length), 0, PACK_HEADER_BYTES, 0)
-    checksum = await checksumOf(file, pack.size)
+    await file.write(encodePackHeader(count), 0, PACK_HEADER_BYTES, 0)
+    checksum = await checksumOf(file, pack.size, pack.signal)
     await file.write(checksum, 0, checksum.length, pack.size)
     await file.chmod(0o444)
+    if (mtimeMs !== undefined) await file.utimes(mtimeMs / 1000, mtimeMs / 1000)
     await file.sync()
   } finally {
     await file.close()
   }
   const id = checksum.toString('hex')
   const target = join(pack.packDir, `pack-${id}`)
-  const sorted = entries.toSorted((a, b) => (a.oid < b.oid ? -1 : a.oid > b.oid ? 1 : 0))
-  const index = encodePackIndex(sorted, checksum)
+  const index = encodePackIndex(pack.objects, checksum)
   const indexPath = `${pack.path}.idx`
+  let existed = true
   try {
     await writeSynced(indexPath, index)
-    await writeSidecar(
-      join(pack.spliceDir, `${id}.splice`),
-      id,
-      sorted.map((entry) => entry.splice),
-    )
+    await writeSidecar(join(pack.spliceDir, `${id}.splice`), id, pack.records)
+    existed = await exists(`${target}.pack`)
     await rename(pack.path, `${target}.pack`)
     await rename(indexPath, `${target}.idx`)
     await syncDirectory(pack.packDir)
   } catch (error) {
     await unlink(indexPath).catch(() => {})
+    // Without its index a pack is of no use; one of the same name and so the same objects was there before.
+    if (!existed && !(await exists(`${target}.idx`))) await unlink(`${target}.pack`).catch(() => {})
     throw error
   }
   const indexSize = index.reduce((sum, part) => sum + part.length, 0)
-  return {
-    id,
-    path: `${target}.pack`,
-    size: pack.size + checksum.length + indexSize,
-    objects: entries.length,
-  }
+  return { id, path: `${target}.pack`, size: pack.size + checksum.length + indexSize, objects: count }
 }
 
 /** The object count stands in the header and is known last, so the checksum is taken over the finished file. */
-async function checksumOf(file: FileHandle, size: number): Promise<Buffer> {
+async function checksumOf(file: FileHandle, size: number, signal?: AbortSignal): Promise<Buffer> {
   const hash = createHash('sha1')
   const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, size))
   for (let position = 0; position < size; ) {
@@ -97,6 +116,7 @@ async function checksumOf(file: FileHandle, size: number): Promise<Buffer> {
     hash.update(buffer.subarray(0, bytesRead))
     position += bytesRead
     await setImmediate()
+    throwIfAborted(signal)
   }
   return hash.digest()
 }
@@ -109,4 +129,8 @@ async function writeSynced(path: string, parts: readonly Buffer[]): Promise<void
   } finally {
     await file.close()
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await ifPresent(stat(path))) !== undefined
 }

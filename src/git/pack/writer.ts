@@ -203,25 +203,25 @@ export class PackWriter {
    */
   async finish(packDir: string, spliceDir: string): Promise<FinishedPack | undefined> {
     if (this.#blob !== undefined) throw new Error('a blob is not complete')
-    await this.#drain()
-    if (this.#entries.length === 0) {
-      await this.abort()
-      return undefined
-    }
     try {
-      await this.#file.truncate(this.#out.position)
-      return await finishPack({
-        file: this.#file,
-        path: this.#path,
-        size: this.#out.position,
-        entries: this.#entries,
-        packDir,
-        spliceDir,
-      })
+      await this.#drain()
+      if (this.#entries.length > 0) {
+        await this.#file.truncate(this.#out.position)
+        return await finishPack({
+          file: this.#file,
+          path: this.#path,
+          size: this.#out.position,
+          entries: this.#entries,
+          packDir,
+          spliceDir,
+        })
+      }
     } catch (error) {
       await this.abort()
       throw error
     }
+    await this.abort()
+    return undefined
   }
 
   /** Gives the pack up and removes its file. */

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
+import { inflateRawSync } from 'node:zlib'
+import { DeflatePool } from '../../../../src/git/deflate/pool.ts'
+import { attempt } from '../../../support/process.ts'
+
+describe('DeflatePool when a worker fails', () => {
+  it('rejects what is under way and goes on with another worker', async () => {
+    const threads: Worker[] = []
+    const onWorker = (thread: Worker) => threads.push(thread)
+    process.on('worker', onWorker)
+    const pool = new DeflatePool({ level: 9, workers: 1 })
+    try {
+      const outcome = settled(pool.encode(content(), 0))
+      while (threads.length === 0) await setImmediate()
+      // Nothing that the pool would send: the worker throws outside of what it answers for.
+      threads[0]!.postMessage(null)
+      assert.ok(['fulfilled', 'ERR_DEFLATE'].includes(await outcome))
+      while ((await settled(pool.encode(content(), 0))) !== 'fulfilled');
+      const { deflated } = await pool.encode(content(), 0)
+      assert.equal(inflateRawSync(deflated, { finishFlush: 2 }).length, content().length)
+    } finally {
+      process.off('worker', onWorker)
+      await pool.close()
+    }
+  })
+
+  it('rejects what is under way when a worker merely ends', async () => {
+    const threads: Worker[] = []
+    const onWorker = (thread: Worker) => threads.push(thread)
+    process.on('worker', onWorker)
+    const pool = new DeflatePool({ level: 9, workers: 1 })
+    try {
+      const outcome = settled(pool.encode(content(), 0))
+      while (threads.length === 0) await setImmediate()
+      await threads[0]!.terminate()
+      for (let i = 0; i < 100; i++) await setImmediate()
+      assert.equal(await Promise.race([outcome, setImmediate('pending')]), 'ERR_DEFLATE')
+    } finally {
+      process.off('worker', onWorker)
+      await pool.close()
+    }
+  })
+
+  it('does not keep the process alive after one of its workers failed', async () => {
+    const script = `
+      import { DeflatePool } from ${JSON.stringify(new URL('../../../../src/git/deflate/pool.ts', import.meta.url).href)}
+      const threads = []
+      process.on('worker', (thread) => threads.push(thread))
+      const pool = new DeflatePool({ level: 9, workers: 2 })
+      // One worker fails over a small chunk while the other is busy with a large one.
+      const chunks = [1 << 17, 1 << 24].map((size) => pool.encode(new Uint8Array(size).map((_, i) => (i * i) >> 3), 0))
+      await new Promise((resolve) => setImmediate(resolve))
+      threads[0].postMessage(null)
+      await Promise.allSettled(chunks)
+      console.log('done')`
+    const folder = await mkdtemp(join(tmpdir(), 'gachix-pool-'))
+    await writeFile(join(folder, 'script.mjs'), script)
+    const ended = await attempt(process.execPath, [join(folder, 'script.mjs')], { timeout: 15_000 })
+    await rm(folder, { recursive: true })
+    assert.equal(ended.stdout.toString(), 'done\n', ended.stderr)
+    assert.deepEqual({ code: ended.code, signal: ended.signal }, { code: 0, signal: null })
+  })
+})
+
+function content(): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(2 << 20).map((_, i) => (i * i) >> 3)
+}
+
+/** `fulfilled`, or the code of the error. */
+function settled(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => 'fulfilled',
+    (error: Error & { code?: string }) => error.code ?? error.message,
+  )
+}
