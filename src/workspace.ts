@@ -73,6 +73,7 @@ export class Workspace {
       storeDir,
       compressionLevel,
       logger: init.logger,
+      shortLived: options.controlSocket === undefined,
       ...options,
     })
     return new Workspace(init, store)

@@ -54,11 +54,13 @@ export const SETTINGS = {
     }),
     builders: setting(builders, {
       default: [],
-      description: 'Machines with Nix to learn packages from over SSH.',
+      description:
+        'Machines with Nix to learn packages from over SSH. Checked, but not used by this version.',
     }),
     remotes: setting(remotes, {
       default: [],
-      description: 'Git repositories of other gachix nodes to replicate packages from.',
+      description:
+        'Git repositories of other gachix nodes to replicate packages from. Checked, but not used by this version.',
     }),
     sign_private_key_path: setting(optionalPath, {
       default: undefined,

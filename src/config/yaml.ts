@@ -38,7 +38,7 @@ export function readFileValues(text: string, fileName: string): FileValues {
   if (Buffer.byteLength(text) > MAX_FILE_SIZE) {
     problems.push({
       where: fileName,
-      message: `larger than the ${MAX_FILE_SIZE} bytes that settings may take`,
+      message: TOO_LARGE,
     })
     return { values, problems }
   }

@@ -9,7 +9,8 @@ import type { NarPlan } from './plan.ts'
 export interface GzipIndexOptions {
   facts: Facts
   bodies: NarBodies
-  plan: (tree: Oid, signal?: AbortSignal) => Promise<NarPlan>
+  /** A plan of the packs as they are now. */
+  plan: (tree: Oid) => Promise<NarPlan>
 }
 
 /**
@@ -47,7 +48,7 @@ export class GzipIndex {
   }
 
   async #work(tree: Oid, signal?: AbortSignal): Promise<StoredGzipFacts | undefined> {
-    const plan = await this.#options.plan(tree, signal)
+    const plan = await this.#options.plan(tree)
     const known = this.known(plan)
     if (known !== undefined) return known
     if (!isWorthwhile(plan)) return undefined

@@ -16,8 +16,7 @@ export const SINGLE_FILE = Buffer.from('gachix-single-file')
 export interface NameContext {
   /** Whether the entry lies directly in the package's root directory. */
   readonly root: boolean
-  /** Whether the entry is a regular file (executable or not). */
-  readonly regular: boolean
+  readonly type: 'file' | 'symlink' | 'directory'
 }
 
 /** The name under which an entry is kept in a Git tree. */
@@ -37,15 +36,17 @@ export function fromGitName(name: Buffer, context: NameContext): Buffer {
   return needsEscape(decoded, context) ? decoded : name
 }
 
-function needsEscape(name: Buffer, context: NameContext): boolean {
+function needsEscape(name: Buffer, { root, type }: NameContext): boolean {
   // A root directory with this one entry would read as a package that is a single file.
-  if (context.root && name.equals(SINGLE_FILE)) return true
+  if (root && name.equals(SINGLE_FILE)) return true
   if (name[0] === PREFIX_BYTES[0] && startsWith(name, PREFIX_BYTES)) return true
   if (!mayBeDotGit(name)) return false
-  const text = name.toString('latin1')
-  if (isHfs(name, '.git') || text.split('\\').some((part) => isNtfsDotGit(part))) return true
-  // Git reads these two where they are regular files, and forbids .gitmodules to be anything else.
-  return !context.regular && (isHfs(name, '.gitmodules') || NTFS_GITMODULES.test(text))
+  const parts = name.toString('latin1').split('\\')
+  if (isHfs(name, '.git') || parts.some((part) => NTFS_DOT_GIT.test(part))) return true
+  // Git reads these two, and forbids what is not a file it could read.
+  if (type === 'file') return false
+  if (isHfs(name, '.gitmodules') || parts.some((part) => NTFS_GITMODULES.test(part))) return true
+  return type === 'directory' && (isHfs(name, '.gitattributes') || NTFS_GITATTRIBUTES.test(parts[0]!))
 }
 
 /** Cheap test that most names fail: all that Git takes for its own hold a `g`, a `G` or a `~`. */
@@ -63,18 +64,26 @@ function startsWith(name: Buffer, prefix: Buffer): boolean {
  */
 const HFS_IGNORED = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/gu
 
-/** `.gitmodules` with NTFS's tails, its numbered short names and those made from a hash (eight characters). */
-const NTFS_GITMODULES =
-  /^(\.gitmodules|gitmod~[1-4]|(?=[^~]*~[0-9]+)(?:g(?:i(?:7(?:e(?:ba?)?)?)?)?)?~[1-9][0-9]{0,6})[ .]*(:|$)/i
+/** Git takes the first malformed character, which decodes to U+FFFD, or a noncharacter for the end of the name. */
+const HFS_END = /[\ufffd-\uffff]/u
 
 function isHfs(name: Buffer, wanted: string): boolean {
-  return name.toString('utf8').replace(HFS_IGNORED, '').toLowerCase() === wanted
+  const [text = ''] = name.toString('utf8').split(HFS_END, 1)
+  return text.replace(HFS_IGNORED, '').toLowerCase() === wanted
 }
 
+/** NTFS drops dots and spaces at the end of a name, and takes what follows a `:` for the name of a stream. */
+const NTFS_TAIL = '[ .]*(:|$)'
+const NTFS_DOT_GIT = new RegExp(`^(\\.git|git~1)${NTFS_TAIL}`, 'i')
+const NTFS_GITMODULES = ntfsPattern('\\.gitmodules', 'gitmod', 'gi7eba')
+const NTFS_GITATTRIBUTES = ntfsPattern('\\.gitattributes', 'gitatt', 'gi7d29')
+
 /**
- * `.git` and its short name `git~1`, followed by nothing, by dots and spaces that NTFS drops, or by `:`, which begins
- * the name of a stream.
+ * A name, the four numbered short names that NTFS may give it, and those made from a hash: eight characters in all, a
+ * beginning of six, a tilde and a number.
  */
-function isNtfsDotGit(part: string): boolean {
-  return /^(\.git|git~1)[ .]*(:|$)/i.test(part)
+function ntfsPattern(name: string, short: string, hashed: string): RegExp {
+  const beginnings = Array.from(hashed, (_, i) => hashed.slice(0, i + 1)).toReversed()
+  const numbered = `(?=.{8}${NTFS_TAIL})(${beginnings.join('|')}|)~[1-9][0-9]*`
+  return new RegExp(`^(${name}|${short}~[1-4]|${numbered})${NTFS_TAIL}`, 'i')
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { inflateExact } from '../git/inflate.ts'
 import type { DeflatedLocation, ObjectDatabase } from '../git/object-database.ts'
-import { CorruptObjectError } from '../git/object-errors.ts'
+import { CorruptObjectError, PackGoneError } from '../git/object-errors.ts'
 import type { Oid } from '../git/oid.ts'
 import { gzipEnd, gzipHeader } from '../git/splice/gzip.ts'
 import { applyPatches, splicePlan } from '../git/splice/splice.ts'
@@ -16,6 +16,8 @@ import { WindowReader } from './window-reader.ts'
 const SMALL_CONTENT = 64 * 1024
 /** Deflated stretches up to this size come from a read window, larger ones straight from the pack. */
 const SMALL_STRETCH = 64 * 1024
+/** How often a blob is looked for again whose pack was removed by another process. */
+const MAX_LOOKED_AGAIN = 2
 
 /** State of one reading of a body. */
 interface Reading {
@@ -27,9 +29,12 @@ interface Reading {
 /** Makes NAR bodies from plans. */
 export class NarBodies {
   readonly #database: ObjectDatabase
+  readonly #onStale: (tree: Oid) => void
 
-  constructor(database: ObjectDatabase) {
+  /** @param onStale told of a tree whose plan no longer describes the packs */
+  constructor(database: ObjectDatabase, onStale: (tree: Oid) => void) {
     this.#database = database
+    this.#onStale = onStale
   }
 
   /** The NAR as it is. */
@@ -85,7 +90,7 @@ export class NarBodies {
       if (out.done) break
       writeStored(out, file.framing)
       if (file.record.kind === 'none') yield* this.#stored(file, reading)
-      else yield* this.#spliced(file, reading)
+      else yield* this.#spliced(plan.tree, file, reading)
       for (let chunk = out.shift(); chunk !== undefined; chunk = out.shift()) yield chunk
     }
     if (!out.done) {
@@ -96,31 +101,47 @@ export class NarBodies {
   }
 
   /** A blob's deflate blocks as its pack has them. */
-  async *#spliced(file: PlanFile, { out, windows, signal }: Reading): AsyncGenerator<Buffer, void> {
+  async *#spliced(
+    tree: Oid,
+    file: PlanFile,
+    { out, windows, signal }: Reading,
+  ): AsyncGenerator<Buffer, void> {
     if (file.record.kind === 'none') return
     const splice = splicePlan(file.record, file.deflatedLength)
     if (out.skip(splice.length)) return
-    const { pack, dataOffset, dataLength } = this.#place(file.oid)
-    if (dataLength !== file.deflatedLength) throw changed(file.oid, pack.path)
-    const first = out.before(splice.bodyLength)
-    out.pass(first)
-    if (splice.bodyLength - first <= SMALL_STRETCH) {
-      const body = await windows.read(pack, dataOffset + splice.from + first, splice.bodyLength - first)
-      // The window may serve the same bytes again, so they are not to be changed in place.
-      const own = splice.patches.length > 0 ? Buffer.from(body) : body
-      applyPatches(splice, own, first)
-      out.write(own)
-    } else {
-      for (let at = first; at < splice.bodyLength && !out.done; ) {
-        signal?.throwIfAborted()
-        const space = out.space().subarray(0, Math.min(splice.bodyLength - at, out.left))
-        const read = await pack.readAt(space, dataOffset + splice.from + at)
-        if (read < space.length) throw changed(file.oid, pack.path)
-        applyPatches(splice, space, at)
-        out.filled(read)
-        at += read
-        for (let chunk = out.shift(); chunk !== undefined; chunk = out.shift()) yield chunk
+    const place = await this.#retain(file.oid)
+    if (place === undefined) {
+      this.#onStale(tree)
+      throw changed(file.oid, 'the repository')
+    }
+    const { pack, position, dataOffset, dataLength } = place
+    try {
+      if (dataLength !== file.deflatedLength || pack.index.crc32At(position) !== file.entryCrc) {
+        this.#onStale(tree)
+        throw changed(file.oid, pack.path)
       }
+      const first = out.before(splice.bodyLength)
+      out.pass(first)
+      if (splice.bodyLength - first <= SMALL_STRETCH) {
+        const body = await windows.read(pack, dataOffset + splice.from + first, splice.bodyLength - first)
+        // The window may serve the same bytes again, so they are not to be changed in place.
+        const own = splice.patches.length > 0 ? Buffer.from(body) : body
+        applyPatches(splice, own, first)
+        out.write(own)
+      } else {
+        for (let at = first; at < splice.bodyLength && !out.done; ) {
+          signal?.throwIfAborted()
+          const space = out.space().subarray(0, Math.min(splice.bodyLength - at, out.left))
+          const read = await pack.readAt(space, dataOffset + splice.from + at)
+          if (read < space.length) throw changed(file.oid, pack.path)
+          applyPatches(splice, space, at)
+          out.filled(read)
+          at += read
+          for (let chunk = out.shift(); chunk !== undefined; chunk = out.shift()) yield chunk
+        }
+      }
+    } finally {
+      pack.release()
     }
     out.write(splice.tail)
   }
@@ -146,9 +167,18 @@ export class NarBodies {
 
   /** The content of a small file. */
   async #content(file: PlanFile, windows: WindowReader): Promise<Uint8Array> {
-    const place = this.#database.deflated(file.oid)
+    const place = await this.#retain(file.oid)
     if (place === undefined) return (await this.#database.read(file.oid, { maxSize: file.size })).data
-    return await inflateExact(await windows.read(place.pack, place.dataOffset, place.dataLength), file.size)
+    try {
+      // A stream far longer than what it holds is no work of ours or git's, and must not be held in memory.
+      if (place.dataLength > 2 * SMALL_CONTENT) {
+        const { chunks } = await this.#database.stream(file.oid)
+        return Buffer.concat(await Array.fromAsync(chunks))
+      }
+      return await inflateExact(await windows.read(place.pack, place.dataOffset, place.dataLength), file.size)
+    } finally {
+      place.pack.release()
+    }
   }
 
   /** Inflates a large file piece by piece; yields the chunks that become complete. */
@@ -166,10 +196,21 @@ export class NarBodies {
     }
   }
 
-  #place(oid: Oid): DeflatedLocation {
-    const place = this.#database.deflated(oid)
-    if (place === undefined) throw changed(oid, 'the repository')
-    return place
+  /**
+   * Where a blob's zlib stream lies now. The pack is kept open until it is released, as it may be merged into another one
+   * at any time; a pack that another process has removed is looked for again.
+   */
+  async #retain(oid: Oid): Promise<DeflatedLocation | undefined> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const place = this.#database.deflated(oid)
+        place?.pack.retain()
+        return place
+      } catch (error) {
+        if (!(error instanceof PackGoneError) || attempt === MAX_LOOKED_AGAIN) throw error
+      }
+      await this.#database.refresh()
+    }
   }
 }
 

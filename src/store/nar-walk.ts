@@ -1,13 +1,16 @@
+import { setImmediate } from 'node:timers/promises'
 import type { ObjectDatabase } from '../git/object-database.ts'
 import type { Oid } from '../git/oid.ts'
 import { parseTree, type TreeEntry } from '../git/tree.ts'
 import type { NarHandler } from '../nix/nar/handler.ts'
 import { GachixError } from '../util/errors.ts'
 import { fromGitName, SINGLE_FILE } from './names.ts'
-import { MODE } from './tree-builder.ts'
+import { entryType, MODE } from './tree-builder.ts'
 
-/** Trees deeper than this are no NAR: the deepest file that Nix takes lies 63 levels below the root. */
-const MAX_DEPTH = 64
+/** Entries between pauses in which other work gets its turn. */
+const ENTRIES_A_TURN = 500
+/** How deep below the root a NAR's nodes may lie. */
+const MAX_DEPTH = 63
 /** Longest name that Nix takes. */
 const MAX_NAME = 255
 /** Longest target of a symbolic link that Nix takes. */
@@ -60,18 +63,22 @@ export async function walkNar(
   }
   const open: OpenDirectory[] = [{ entries: root, next: 0 }]
   visitor.directoryStart()
+  let walked = 0
   for (let directory = open.at(-1); directory !== undefined; directory = open.at(-1)) {
+    if (++walked % ENTRIES_A_TURN === 0) {
+      await setImmediate()
+      signal?.throwIfAborted()
+    }
     const entry = directory.entries[directory.next++]
     if (entry === undefined) {
       visitor.directoryEnd()
       open.pop()
       continue
     }
+    if (open.length > MAX_DEPTH) throw new TreeNotPackageError(tree, `it is deeper than ${MAX_DEPTH} levels`)
     visitor.entry(entry.narName)
     if (entry.mode === MODE.directory) {
       signal?.throwIfAborted()
-      if (open.length >= MAX_DEPTH)
-        throw new TreeNotPackageError(tree, `it is deeper than ${MAX_DEPTH} levels`)
       open.push({ entries: await readEntries(database, tree, entry.oid, false), next: 0 })
       visitor.directoryStart()
     } else {
@@ -117,16 +124,25 @@ async function readEntries(
   const { type, data } = await database.read(oid, { maxSize: MAX_TREE_BYTES })
   if (type !== 'tree') throw new TreeNotPackageError(tree, `${oid} is a ${type}`)
   const entries = parseTree(data).map((entry) => {
-    const regular = entry.mode === MODE.file || entry.mode === MODE.executable
-    return { ...entry, narName: fromGitName(entry.name, { root, regular }) }
+    return { ...entry, narName: fromGitName(entry.name, { root, type: entryType(entry.mode) }) }
   })
   entries.sort((a, b) => Buffer.compare(a.narName, b.narName))
   for (const [i, { narName }] of entries.entries()) {
-    if (narName.length > MAX_NAME)
-      throw new TreeNotPackageError(tree, `${oid} has a name of ${narName.length} bytes`)
+    if (!isNarName(narName)) {
+      throw new TreeNotPackageError(tree, `${oid} has an entry ${JSON.stringify(narName.toString())}`)
+    }
     if (i > 0 && narName.equals(entries[i - 1]!.narName)) {
       throw new TreeNotPackageError(tree, `${oid} has ${JSON.stringify(narName.toString())} twice`)
     }
   }
   return entries
 }
+
+/** Whether Nix takes an entry of this name; a Git tree, or what an escaped name stands for, may have others. */
+function isNarName(name: Buffer): boolean {
+  if (name.length === 0 || name.length > MAX_NAME || name.includes(0) || name.includes('/')) return false
+  return !name.equals(DOT) && !name.equals(DOT_DOT)
+}
+
+const DOT = Buffer.from('.')
+const DOT_DOT = Buffer.from('..')

@@ -19,6 +19,7 @@ import { Facts } from './facts.ts'
 import { GzipIndex } from './gzip-index.ts'
 import { createIngestSession } from './ingest/create.ts'
 import { listTree } from './listing.ts'
+import { PackMaintenance } from './maintenance.ts'
 import { NarBodies } from './nar-body.ts'
 import { makePlan, type NarPlan, planMemory } from './plan.ts'
 import { SpliceRecords } from './splice-records.ts'
@@ -36,6 +37,8 @@ export interface PackageStoreOptions {
   /** zlib level for new objects, 1 to 9. */
   compressionLevel?: number
   logger?: Logger
+  /** The store is opened for one task: packs are merged at the end, and only where that is quickly done. */
+  shortLived?: boolean
   /** Where the control socket of the process listens that opens the store; others find it in the lock. */
   controlSocket?: (ownDir: string) => string
 }
@@ -67,9 +70,12 @@ export class GitPackageStore implements PackageStore {
   readonly #scanner: SpliceScanner
   readonly #bodies: NarBodies
   readonly #gzip: GzipIndex
-  readonly #plans: LRUCache<Oid, NarPlan, AbortSignal | undefined>
+  readonly #maintenance: PackMaintenance
+  readonly #plans: LRUCache<Oid, NarPlan>
+  readonly #making = new Map<Oid, Promise<NarPlan>>()
   readonly #closing = new AbortController()
   readonly #background = new Set<Promise<void>>()
+  #closed: Promise<void> | undefined
 
   private constructor(parts: Parts, options: PackageStoreOptions, spliceDir: string) {
     const { repository, database, facts } = parts
@@ -82,12 +88,21 @@ export class GitPackageStore implements PackageStore {
     this.#logger = options.logger ?? silentLogger
     this.#records = new SpliceRecords(database, spliceDir)
     this.#scanner = new SpliceScanner(database, this.#records)
-    this.#bodies = new NarBodies(database)
+    this.#bodies = new NarBodies(database, (tree) => this.#plans.delete(tree))
     this.#gzip = new GzipIndex({
       facts,
       bodies: this.#bodies,
-      plan: (tree, signal) => this.#makePlan(tree, signal),
+      plan: (tree) => this.#makePlan(tree),
     })
+    this.#maintenance = new PackMaintenance({
+      database,
+      records: this.#records,
+      packDir: join(repository.objectsDir, 'pack'),
+      tmpDir: repository.tmpDir,
+      logger: this.#logger,
+      shortLived: options.shortLived ?? false,
+    })
+    if (options.shortLived !== true) this.#maintenance.request()
     this.#plans = new LRUCache({ maxSize: PLAN_CACHE_BYTES, sizeCalculation: planMemory })
   }
 
@@ -103,6 +118,7 @@ export class GitPackageStore implements PackageStore {
       repository.gitDir,
       controlSocket === undefined ? {} : { controlSocket },
     )
+    const opened: Array<() => unknown> = [() => lock.release()]
     try {
       await repository.cleanTemporary()
       const spliceDir = join(repository.ownDir, 'splice')
@@ -111,15 +127,17 @@ export class GitPackageStore implements PackageStore {
       const refs = await RefStore.open(repository.gitDir, {
         onError: (error) => logger.error({ err: error }, `cannot write packed-refs: ${errorMessage(error)}`),
       })
+      opened.push(() => refs.close())
       const database = await ObjectDatabase.open(repository.objectsDir, {
         tempDir: repository.tmpDir,
         // One damaged pack must not keep all other packages from being served.
         onProblem: (error) => logger.error({ err: error }, `a pack is left out: ${errorMessage(error)}`),
       })
+      opened.push(() => database.close())
       const facts = new Facts(join(repository.ownDir, 'index.sqlite'))
       return new GitPackageStore({ repository, lock, refs, database, facts }, options, spliceDir)
     } catch (error) {
-      await lock.release()
+      for (const close of opened.toReversed()) await close()
       throw error
     }
   }
@@ -201,13 +219,22 @@ export class GitPackageStore implements PackageStore {
       isPresent: (hash) => this.hasClosure(hash),
       commitOf: (hash) => refs.get(packageRef(hash, 'result')),
       prepare: async (tree) => void (await this.#gzip.work(tree, this.#closing.signal)),
-      publish: (batch) => refs.update(batch),
+      publish: async (batch) => {
+        await refs.update(batch)
+        this.#maintenance.request()
+      },
     })
   }
 
-  /** Stops background work, makes all refs visible to git and lets the repository go. */
-  async close(): Promise<void> {
+  /** Stops background work, makes all refs visible to git and lets the repository go. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     this.#closing.abort()
+    await this.#maintenance.close()
     await Promise.allSettled(this.#background)
     const { refs, database, facts, lock } = this.#parts
     try {
@@ -232,13 +259,25 @@ export class GitPackageStore implements PackageStore {
 
   async #plan(tree: Oid, signal?: AbortSignal): Promise<NarPlan> {
     const cached = this.#plans.get(tree)
-    return cached ?? (await this.#makePlan(tree, signal))
+    if (cached !== undefined) return cached
+    // Who asks while a plan is being made waits for that one. It is made to its end, whoever leaves.
+    const making = this.#making.get(tree) ?? this.#makePlan(tree)
+    const plan = await making
+    signal?.throwIfAborted()
+    return plan
   }
 
-  async #makePlan(tree: Oid, signal?: AbortSignal): Promise<NarPlan> {
-    const plan = await makePlan(this.#parts.database, this.#records, tree, signal)
-    this.#plans.set(tree, plan)
-    return plan
+  #makePlan(tree: Oid): Promise<NarPlan> {
+    const making = makePlan(this.#parts.database, this.#records, tree, this.#closing.signal)
+      .then((plan) => {
+        this.#plans.set(tree, plan)
+        return plan
+      })
+      .finally(() => {
+        if (this.#making.get(tree) === making) this.#making.delete(tree)
+      })
+    this.#making.set(tree, making)
+    return making
   }
 
   /** Looks at packs that something else wrote, and works out the gzip form, so that later requests get it. */
@@ -249,7 +288,7 @@ export class GitPackageStore implements PackageStore {
       .scanMissing(signal)
       .then(() => this.#gzip.work(tree, signal))
       .then(
-        () => {},
+        () => this.#maintenance.request(),
         (error: unknown) => {
           if (!signal.aborted)
             this.#logger.warn({ tree, err: error }, `cannot work out the gzip form: ${errorMessage(error)}`)

@@ -21,6 +21,8 @@ export interface PlanFile {
   readonly record: SpliceRecord
   /** Length of the blob's zlib stream in its pack; 0 when it is not spliced. */
   readonly deflatedLength: number
+  /** CRC-32 of the pack entry, which tells one encoding of a blob from another; 0 when it is not spliced. */
+  readonly entryCrc: number
 }
 
 /**
@@ -153,7 +155,7 @@ export class PlanBuilder implements NarVisitor {
     this.#framer.fileOpen(executable, size)
     const framing = this.#framer.take()
     this.#countFraming(framing)
-    this.#files.push({ framing, oid, size, record, deflatedLength })
+    this.#files.push({ framing, oid, size, record, deflatedLength, entryCrc })
     this.#lastFile = { size, offset: this.#narSize }
     this.#narSize += size
     if (record.kind === 'none') {

@@ -1,7 +1,12 @@
 import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import type { ObjectDatabase } from '../git/object-database.ts'
-import { CorruptObjectError } from '../git/object-errors.ts'
+import {
+  CorruptObjectError,
+  CorruptPackError,
+  CorruptPackIndexError,
+  MalformedObjectError,
+} from '../git/object-errors.ts'
 import type { Pack } from '../git/pack/pack.ts'
 import { DeflateScanner } from '../git/splice/deflate-scanner.ts'
 import { DeflateFormatError } from '../git/splice/errors.ts'
@@ -17,6 +22,15 @@ import type { SpliceRecords } from './splice-records.ts'
 const READ_SIZE = 256 * 1024
 /** Entries between pauses in which other work gets its turn. */
 const ENTRIES_A_TURN = 64
+
+/** Errors that say that an object or its place in the pack is damaged. */
+const DAMAGE = [
+  DeflateFormatError,
+  CorruptObjectError,
+  CorruptPackError,
+  CorruptPackIndexError,
+  MalformedObjectError,
+]
 
 /**
  * Makes the splice sidecars of packs that something else wrote (git itself, a clone), so that their blobs are served
@@ -40,7 +54,9 @@ export class SpliceScanner {
       .then(async () => {
         for (const pack of this.#database.packs()) {
           signal.throwIfAborted()
-          if (!this.#records.has(pack)) await this.#scan(pack, signal)
+          // It may have been merged into another pack since the last turn, its records with it.
+          if (!this.#database.packs().includes(pack) || this.#records.has(pack)) continue
+          await this.#scan(pack, signal)
         }
       })
     return this.#running
@@ -60,11 +76,11 @@ export class SpliceScanner {
   }
 
   async #record(pack: Pack, position: number): Promise<SpliceRecord> {
-    const offset = pack.index.offsetAt(position)
-    const entry = pack.entryHeader(offset)
-    if (entry.type !== 'blob') return NO_RECORD
-    const length = offset + pack.index.lengthAt(position) - entry.dataOffset
     try {
+      const offset = pack.index.offsetAt(position)
+      const entry = pack.entryHeader(offset)
+      if (entry.type !== 'blob') return NO_RECORD
+      const length = offset + pack.index.lengthAt(position) - entry.dataOffset
       const { finalBit, endBit, end } = await this.#scanStream(pack, entry.dataOffset, length, entry.size)
       let crc = 0
       const { chunks } = await this.#database.stream(pack.index.oidAt(position))
@@ -75,7 +91,7 @@ export class SpliceScanner {
       return isCanonical ? { kind: 'canonical', crc32: crc } : { kind: 'bits', crc32: crc, finalBit, endBit }
     } catch (error) {
       // What cannot be spliced is inflated when it is served, and damage is reported then.
-      if (error instanceof DeflateFormatError || error instanceof CorruptObjectError) return NO_RECORD
+      if (DAMAGE.some((kind) => error instanceof kind)) return NO_RECORD
       throw error
     }
   }
@@ -92,6 +108,7 @@ export class SpliceScanner {
     const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, length))
     for (let at = 0; at < length; ) {
       const read = await pack.readAt(buffer.subarray(0, Math.min(buffer.length, length - at)), start + at)
+      if (read === 0) throw new DeflateFormatError('the pack ends within the stream')
       scanner.push(buffer.subarray(0, read))
       at += read
     }

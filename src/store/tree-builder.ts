@@ -69,7 +69,13 @@ export class TreeBuilder implements NarHandler {
       this.#root = this.#pack.object('tree', encodeTree([{ mode, name: SINGLE_FILE, oid }]))
       return
     }
-    const context = { root: this.#open.length === 1, regular: mode === MODE.file || mode === MODE.executable }
+    const context = { root: this.#open.length === 1, type: entryType(mode) }
     directory.entries.push({ mode, name: toGitName(directory.name!, context), oid })
   }
+}
+
+/** What kind of node a tree entry of this mode is. */
+export function entryType(mode: TreeMode): 'file' | 'symlink' | 'directory' {
+  if (mode === MODE.directory) return 'directory'
+  return mode === MODE.symlink ? 'symlink' : 'file'
 }

@@ -24,7 +24,7 @@ export interface IngestComponents {
   readonly publish: (batch: RefBatch) => Promise<void>
 }
 
-/** One lane more than cores: while one waits for its source or its disk, the others deflate. */
+/** While one package waits for its source or its disk, the others deflate. */
 const LANES = availableParallelism()
 
 /** Puts a session together. */

@@ -35,6 +35,7 @@ export class Lane {
   readonly #options: LaneOptions
   #writer: PackWriter | undefined
   #begun = 0
+  #aborted: Error | undefined
   #durable: PromiseWithResolvers<void> | undefined
 
   constructor(options: LaneOptions) {
@@ -47,8 +48,8 @@ export class Lane {
    * @throws NarMismatchError, NarFormatError, whatever the source throws
    */
   async store(info: PathInfo, nar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<StoredTree> {
-    this.#writer ??= await this.#open()
-    const writer = this.#writer
+    const writer = this.#writer ?? (await this.#open())
+    this.#writer = writer
     this.#durable ??= Promise.withResolvers()
     const { promise: durable } = this.#durable
     // Nobody may be waiting when the session is aborted.
@@ -82,8 +83,9 @@ export class Lane {
     }
   }
 
-  /** Gives up the pack under way. */
+  /** Gives up the pack under way; the lane stores nothing any more. */
   async abort(reason: Error): Promise<void> {
+    this.#aborted ??= reason
     const writer = this.#writer
     this.#writer = undefined
     this.#durable?.reject(reason)
@@ -92,8 +94,12 @@ export class Lane {
   }
 
   async #open(): Promise<PackWriter> {
+    if (this.#aborted !== undefined) throw this.#aborted
     this.#begun = performance.now()
-    return await PackWriter.create(this.#options)
+    const writer = await PackWriter.create(this.#options)
+    if (this.#aborted === undefined) return writer
+    await writer.abort()
+    throw this.#aborted
   }
 }
 

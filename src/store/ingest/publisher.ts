@@ -103,26 +103,34 @@ export class Publisher {
 
   /** What can be published now, references first. */
   #ready(): PendingPackage[] {
-    const ready = new Map<string, PendingPackage>()
-    const rejected = new Set<string>()
-    const visit = (pending: PendingPackage): boolean => {
-      const { hash } = pending.info.storePath
-      if (ready.has(hash)) return true
-      if (rejected.has(hash) || !pending.durable) return false
-      // Nix allows no cycles but self references; should one come, its packages are never ready.
-      rejected.add(hash)
-      const complete = dependencies(pending.info).every(({ hash: reference }) => {
-        if (this.#options.commitOf(reference) !== undefined) return true
-        const other = this.#pending.get(reference)
-        return other !== undefined && visit(other)
-      })
-      if (!complete && !pending.single) return false
-      rejected.delete(hash)
-      ready.set(hash, pending)
-      return true
+    const ready: PendingPackage[] = []
+    /** Per package, those that wait for its commit. */
+    const dependents = new Map<string, PendingPackage[]>()
+    /** Per package, how many commits it waits for; one that can never come counts too. */
+    const missing = new Map<PendingPackage, number>()
+    const durable = [...this.#pending.values()].filter((pending) => pending.durable)
+    for (const pending of durable) {
+      const wanted = dependencies(pending.info).filter(
+        ({ hash }) => this.#options.commitOf(hash) === undefined,
+      )
+      missing.set(pending, wanted.length)
+      if (wanted.length === 0) ready.push(pending)
+      for (const { hash } of wanted) {
+        const waiting = dependents.get(hash)
+        if (waiting === undefined) dependents.set(hash, [pending])
+        else waiting.push(pending)
+      }
     }
-    for (const pending of this.#pending.values()) visit(pending)
-    return [...ready.values()]
+    // What has just become ready makes others ready.
+    for (let i = 0; i < ready.length; i++) {
+      for (const dependent of dependents.get(ready[i]!.info.storePath.hash) ?? []) {
+        const left = missing.get(dependent)! - 1
+        missing.set(dependent, left)
+        if (left === 0) ready.push(dependent)
+      }
+    }
+    const alone = durable.filter((pending) => pending.single && missing.get(pending)! > 0)
+    return [...ready, ...alone]
   }
 }
 

@@ -19,8 +19,11 @@ export class PackIngestSession implements IngestSession {
   readonly #waiting: Array<(lane: Lane) => void> = []
   readonly #underWay = new Map<string, Promise<IngestOutcome>>()
   #publishing: Promise<void> = Promise.resolve()
-  #publishError: unknown
+  #publishQueued = false
+  /** Why packages that were stored cannot be published: a pack could not be completed, or publishing failed. */
+  #failure: unknown
   #ended = false
+  #aborted: AbortedError | undefined
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -36,8 +39,8 @@ export class PackIngestSession implements IngestSession {
     nar: AsyncIterable<Uint8Array>,
     options: IngestOptions = {},
   ): Promise<IngestOutcome> {
-    if (this.#ended) throw new AbortedError('the ingest session has ended')
-    if (this.#publishError !== undefined) throw this.#publishError
+    if (this.#ended) throw this.#aborted ?? new AbortedError('the ingest session has ended')
+    if (this.#failure !== undefined) throw this.#failure
     const { hash } = info.storePath
     if (this.#options.isPresent(hash)) return 'present'
     const before = this.#underWay.get(hash)
@@ -55,15 +58,22 @@ export class PackIngestSession implements IngestSession {
   async finish(): Promise<void> {
     this.#ended = true
     await Promise.allSettled(this.#underWay.values())
-    for (const lane of this.#options.lanes) await lane.complete()
+    for (const lane of this.#options.lanes) {
+      // One lane's failure must not keep the packages of the others from being published.
+      await lane.complete().catch((error: unknown) => {
+        this.#failure ??= error
+      })
+    }
     await this.#publish()
-    if (this.#publishError !== undefined) throw this.#publishError
+    if (this.#aborted !== undefined) throw this.#aborted
+    if (this.#failure !== undefined) throw this.#failure
     this.#options.publisher.checkNothingLeft()
   }
 
   async abort(): Promise<void> {
     this.#ended = true
     const reason = new AbortedError('the ingest session was given up')
+    this.#aborted ??= reason
     await Promise.all(this.#options.lanes.map((lane) => lane.abort(reason)))
     await Promise.allSettled([...this.#underWay.values(), this.#publishing])
   }
@@ -72,16 +82,18 @@ export class PackIngestSession implements IngestSession {
     const lane = this.#idle.pop() ?? (await new Promise<Lane>((resolve) => this.#waiting.push(resolve)))
     try {
       options.signal?.throwIfAborted()
-      if (this.#ended && this.#publishError !== undefined) throw this.#publishError
       const { tree, durable } = await lane.store(info, nar, options.signal)
       const pending: PendingPackage = { info, tree, single: options.single === true, durable: false }
       this.#options.publisher.add(pending)
       durable.then(
         () => {
           pending.durable = true
-          this.#publish()
+          return this.#publish()
         },
-        () => this.#options.publisher.remove(pending),
+        (error: unknown) => {
+          this.#options.publisher.remove(pending)
+          this.#failure ??= error
+        },
       )
       return 'added'
     } finally {
@@ -91,12 +103,18 @@ export class PackIngestSession implements IngestSession {
     }
   }
 
+  /** Has all that is ready published, after what is being published now. */
   #publish(): Promise<void> {
+    // A turn that has not begun will see what has become ready since.
+    if (this.#publishQueued) return this.#publishing
+    this.#publishQueued = true
     this.#publishing = this.#publishing.then(async () => {
+      this.#publishQueued = false
+      if (this.#aborted !== undefined) return
       try {
         await this.#options.publisher.publishReady()
       } catch (error) {
-        this.#publishError ??= error
+        this.#failure ??= error
       }
     })
     return this.#publishing

@@ -1,0 +1,90 @@
+/** nginx with a configuration of its own, serving folders from the disk: the yardstick. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { attempt, collectOutput, freePort, stopChild, until } from '../support/process.ts'
+
+export class Nginx implements AsyncDisposable {
+  readonly #child: ChildProcess
+  readonly #ports: readonly number[]
+
+  private constructor(child: ChildProcess, ports: readonly number[]) {
+    this.#child = child
+    this.#ports = ports
+  }
+
+  /** Serves each folder on a port of its own, in their order. */
+  static async start(folders: readonly string[]): Promise<Nginx> {
+    const home = await mkdtemp(join(tmpdir(), 'nginx-'))
+    await mkdir(join(home, 'temp'))
+    const ports: number[] = []
+    for (const _ of folders) ports.push(await freePort())
+    const file = join(home, 'nginx.conf')
+    await writeFile(file, configuration(home, folders, ports))
+    // The benchmark takes nginx with it, however it ends; on SIGTERM the master stops its workers at once.
+    const command = ['--pdeathsig', 'TERM', 'nginx', '-c', file, '-p', home, '-e', join(home, 'error.log')]
+    const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const output = collectOutput(child)
+    const nginx = new Nginx(child, ports)
+    await until(
+      () => `nginx: ${output()}`,
+      async () => {
+        if (child.exitCode !== null || child.signalCode !== null) throw new Error(`nginx ended: ${output()}`)
+        const response = await fetch(`${nginx.url(folders.length - 1)}/nix-cache-info`).catch(() => undefined)
+        await response?.arrayBuffer()
+        return response?.status === 200 ? true : undefined
+      },
+    )
+    return nginx
+  }
+
+  /** nginx's version, for instance `1.22.1`. */
+  static async version(): Promise<string> {
+    const { stderr } = await attempt('nginx', ['-v'])
+    return stderr.trim().split('/').at(-1)!
+  }
+
+  /** Of the master; the workers are its children. */
+  get pid(): number {
+    return this.#child.pid!
+  }
+
+  /** URL of a folder, without a slash at the end. */
+  url(folder: number): string {
+    return `http://127.0.0.1:${this.#ports[folder]}`
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await stopChild(this.#child)
+  }
+}
+
+/** Static files as nginx does them best: one worker a core, `sendfile`, no logs, connections kept. */
+function configuration(home: string, folders: readonly string[], ports: readonly number[]): string {
+  const servers = folders.map(
+    (folder, index) => `  server {
+    listen 127.0.0.1:${ports[index]} backlog=1024;
+    root ${folder};
+  }`,
+  )
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (kind) => `  ${kind}_temp_path ${join(home, 'temp', kind)};`,
+  )
+  return `daemon off;
+${process.getuid?.() === 0 ? 'user root;' : ''}
+worker_processes auto;
+pid ${join(home, 'pid')};
+error_log ${join(home, 'error.log')};
+events { worker_connections 1024; }
+http {
+  access_log off;
+  default_type application/octet-stream;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_timeout 75s;
+  keepalive_requests 100000000;
+${[...temporary, ...servers].join('\n')}
+}
+`
+}

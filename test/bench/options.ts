@@ -1,0 +1,75 @@
+/** The command line of the benchmark. */
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+
+export const USAGE = `npm run bench -- [OPTIONS]
+
+  --corpus DIR           measure the corpus in DIR (a root with its manifest corpus-LIST.json);
+                         without it, packages made of this machine's files
+  --generation A|B|both  which of the corpus (both)
+  --rounds N             rounds of every figure (5; with --quick 3)
+  --json FILE            write every sample to FILE
+  --quick                less of everything: says whether all works, not how fast
+  --profile DIR          measure nothing; profile the product at the same work and keep the profiles in DIR
+`
+
+export interface Options {
+  readonly corpus?: string
+  readonly generation: 'A' | 'B' | 'both'
+  readonly rounds: number
+  readonly json?: string
+  readonly quick: boolean
+  readonly profile?: string
+}
+
+/** What is wrong with the command line. */
+export class UsageError extends Error {}
+
+/**
+ * @returns the options; `undefined` when help is asked for
+ * @throws UsageError
+ */
+export function parseOptions(args: readonly string[]): Options | undefined {
+  const values = parse(args)
+  if (values.help === true) return undefined
+  const generation = values.generation ?? 'both'
+  if (generation !== 'A' && generation !== 'B' && generation !== 'both') {
+    throw new UsageError(`--generation ${generation}: A, B or both`)
+  }
+  if (values.generation !== undefined && values.corpus === undefined) {
+    throw new UsageError('--generation is of a corpus: name it by --corpus DIR')
+  }
+  const quick = values.quick ?? false
+  const rounds = Number(values.rounds ?? (quick ? 3 : 5))
+  if (!Number.isInteger(rounds) || rounds < 1)
+    throw new UsageError(`--rounds ${values.rounds}: a number from 1`)
+  return {
+    ...(values.corpus === undefined ? {} : { corpus: resolve(values.corpus) }),
+    ...(values.json === undefined ? {} : { json: resolve(values.json) }),
+    ...(values.profile === undefined ? {} : { profile: resolve(values.profile) }),
+    generation,
+    rounds,
+    quick,
+  }
+}
+
+function parse(args: readonly string[]) {
+  const text = { type: 'string' } as const
+  const flag = { type: 'boolean' } as const
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        corpus: text,
+        generation: text,
+        rounds: text,
+        json: text,
+        profile: text,
+        quick: flag,
+        help: { ...flag, short: 'h' },
+      },
+    }).values
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
