@@ -3,6 +3,8 @@ import { inflateExact } from '../git/inflate.ts'
 import type { DeflatedLocation, ObjectDatabase } from '../git/object-database.ts'
 import { CorruptObjectError, PackGoneError } from '../git/object-errors.ts'
 import type { Oid } from '../git/oid.ts'
+import { MAX_ENTRY_HEADER_BYTES } from '../git/pack/format.ts'
+import type { Pack } from '../git/pack/pack.ts'
 import { gzipEnd, gzipHeader } from '../git/splice/gzip.ts'
 import { applyPatches, splicePlan } from '../git/splice/splice.ts'
 import { MAX_STORED, storedHeader, storedLength, storedPieces } from '../git/splice/stored.ts'
@@ -109,14 +111,14 @@ export class NarBodies {
     if (file.record.kind === 'none') return
     const splice = splicePlan(file.record, file.deflatedLength)
     if (out.skip(splice.length)) return
-    const place = await this.#retain(file.oid)
+    const place = await this.#retain(file)
     if (place === undefined) {
       this.#onStale(tree)
       throw changed(file.oid, 'the repository')
     }
-    const { pack, position, dataOffset, dataLength } = place
+    const { pack, position, dataOffset } = place
     try {
-      if (dataLength !== file.deflatedLength || pack.index.crc32At(position) !== file.entryCrc) {
+      if (!isEntryOf(file, pack, position)) {
         this.#onStale(tree)
         throw changed(file.oid, pack.path)
       }
@@ -167,7 +169,7 @@ export class NarBodies {
 
   /** The content of a small file. */
   async #content(file: PlanFile, windows: WindowReader): Promise<Uint8Array> {
-    const place = await this.#retain(file.oid)
+    const place = await this.#retain(file)
     if (place === undefined) return (await this.#database.read(file.oid, { maxSize: file.size })).data
     try {
       // A stream far longer than what it holds is no work of ours or git's, and must not be held in memory.
@@ -200,10 +202,10 @@ export class NarBodies {
    * Where a blob's zlib stream lies now. The pack is kept open until it is released, as it may be merged into another one
    * at any time; a pack that another process has removed is looked for again.
    */
-  async #retain(oid: Oid): Promise<DeflatedLocation | undefined> {
+  async #retain(file: PlanFile): Promise<Place | undefined> {
     for (let attempt = 0; ; attempt++) {
       try {
-        const place = this.#database.deflated(oid)
+        const place = this.#place(file)
         place?.pack.retain()
         return place
       } catch (error) {
@@ -212,6 +214,31 @@ export class NarBodies {
       await this.#database.refresh()
     }
   }
+
+  #place(file: PlanFile): Place | undefined {
+    const location = this.#database.locate(file.oid)
+    if (location?.kind === 'pack' && isEntryOf(file, location.pack, location.position)) {
+      // The entry is the one that the plan was made from, so its header need not be read again.
+      const { pack, position, offset } = location
+      const headerLength = pack.index.lengthAt(position) - file.deflatedLength
+      return { pack, position, dataOffset: offset + headerLength, dataLength: file.deflatedLength }
+    }
+    return this.#database.deflated(file.oid)
+  }
+}
+
+/** Where a zlib stream lies. */
+type Place = Pick<DeflatedLocation, 'pack' | 'position' | 'dataOffset' | 'dataLength'>
+
+/** Whether a pack's entry is, to the byte, the one that the plan has for a file; never for one that is not spliced. */
+function isEntryOf(file: PlanFile, pack: Pack, position: number): boolean {
+  const header = pack.index.lengthAt(position) - file.deflatedLength
+  return (
+    file.record.kind !== 'none' &&
+    pack.index.crc32At(position) === file.entryCrc &&
+    header > 0 &&
+    header <= MAX_ENTRY_HEADER_BYTES
+  )
 }
 
 /** A plan no longer describes the packs: they were rewritten between its making and this read. */

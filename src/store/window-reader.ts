@@ -9,6 +9,8 @@ interface Window {
   pack: Pack
   start: number
   bytes: Buffer
+  /** The memory of `bytes`, used again for the next read that it is large enough for. */
+  memory: Buffer
   /** Size of the next read when it goes on where this one ended. */
   next: number
 }
@@ -34,17 +36,22 @@ export class WindowReader {
     const end = window === undefined ? -1 : window.start + window.bytes.length
     const forward = window !== undefined && position >= window.start && position <= end + window.next
     const size = Math.max(length, forward && window !== undefined ? window.next : SMALLEST_WINDOW)
-    const bytes = Buffer.allocUnsafeSlow(size)
+    const memory =
+      window !== undefined && window.memory.length >= size ? window.memory : Buffer.allocUnsafeSlow(size)
+    const bytes = memory.subarray(0, size)
     const read = await pack.readAt(bytes, position)
-    if (read < length)
+    if (read < length) {
+      this.#windows.length = 0
       throw new RangeError(`pack ${pack.id} ends at ${position + read}, before ${position + length}`)
+    }
     if (window === undefined) {
       if (this.#windows.length === MAX_WINDOWS) this.#windows.shift()
-      window = { pack, start: position, bytes, next: SMALLEST_WINDOW }
+      window = { pack, start: position, bytes, memory, next: SMALLEST_WINDOW }
       this.#windows.push(window)
     }
     window.start = position
     window.bytes = bytes.subarray(0, read)
+    window.memory = memory
     window.next = forward ? Math.min(window.next * 2, LARGEST_WINDOW) : SMALLEST_WINDOW
     return bytes.subarray(0, length)
   }
