@@ -1,5 +1,5 @@
 import { SingleBar } from 'cli-progress'
-import type { AddEvent } from '../http/control/api.ts'
+import type { AddEvent } from '../store/add-event.ts'
 import { count, formatBytes } from './format.ts'
 
 /** Shows how an `add` gets on. */

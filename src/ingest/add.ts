@@ -1,34 +1,12 @@
 import type { PathInfo } from '../nix/path-info.ts'
 import type { StorePath } from '../nix/store-path.ts'
+import type { AddEvent } from '../store/add-event.ts'
 import type { IngestSession, PackageSource, PackageStore } from '../store/api.ts'
 import { errorCode, errorMessage, GachixError } from '../util/errors.ts'
 import type { AbortOptions } from '../util/lifecycle.ts'
 import { abortedError, throwIfAborted } from './abort.ts'
 import { PathNotFoundError, walkClosure } from './closure.ts'
 import { concurrently } from './concurrently.ts'
-
-/** Progress of an `addPackages`, in the order of happening. */
-export type AddEvent =
-  /**
-   * What there is to do is known: paths and NAR bytes that were looked at, and of these what is missing in the
-   * store.
-   */
-  | {
-      readonly type: 'closure'
-      readonly paths: number
-      readonly bytes: number
-      readonly missing: number
-      readonly missingBytes: number
-    }
-  /** A package was stored (verified and written), or was there already. One event for each of the paths. */
-  | {
-      readonly type: 'package'
-      readonly path: string
-      readonly narSize: number
-      readonly outcome: 'added' | 'present'
-    }
-  /** NAR bytes read so far, at most some times a second, and once at the end. */
-  | { readonly type: 'bytes'; readonly bytes: number }
 
 export interface AddPackagesOptions extends AbortOptions {
   /** Add only the roots, published although their references are missing. */

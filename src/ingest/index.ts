@@ -5,7 +5,6 @@
  * here.
  */
 export {
-  type AddEvent,
   type AddPackagesOptions,
   type AddResult,
   addPackages,

@@ -2,6 +2,7 @@
  * The contract between the `gachix` command and a running node: what can be asked of a node's own machine over its
  * control socket. The command uses the same `Operations` directly when no node runs.
  */
+import type { AddEvent } from '../../store/add-event.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 
 export interface AddRequest {
@@ -13,28 +14,8 @@ export interface AddRequest {
   readonly daemonSocket?: string
 }
 
-/** Progress of an `add`, in the order of happening. */
-export type AddEvent =
-  /** The closure is known: number of paths and NAR bytes in all, and of these what is missing here. */
-  | {
-      readonly type: 'closure'
-      readonly paths: number
-      readonly bytes: number
-      readonly missing: number
-      readonly missingBytes: number
-    }
-  /** A package was stored (verified and written). */
-  | {
-      readonly type: 'package'
-      readonly path: string
-      readonly narSize: number
-      readonly outcome: 'added' | 'present'
-    }
-  /** NAR bytes read so far, at most some times a second. */
-  | { readonly type: 'bytes'; readonly bytes: number }
-
 export interface AddSummary {
-  /** Packages of the closure (or named ones, with `single`). */
+  /** Packages that were looked at: named ones, and of their closures what is not below a package that is present. */
   readonly paths: number
   readonly added: number
   readonly present: number

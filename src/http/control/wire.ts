@@ -2,9 +2,11 @@
  * What goes over the control socket: HTTP/1.1 with JSON bodies. `add` and `list` answer with lines of JSON, of which the
  * last holds `result` or `error`; when it is missing, the node vanished. Internal to one version of gachix.
  */
-import { z } from 'zod'
 
-import type { AddEvent, AddRequest, AddSummary, NodeStatus, PackageDetails, PackageSummary } from './api.ts'
+import { z } from 'zod'
+import type { AddEvent } from '../../store/add-event.ts'
+
+import type { AddRequest, AddSummary, NodeStatus, PackageDetails, PackageSummary } from './api.ts'
 
 export const ROUTES = {
   add: '/v1/add',

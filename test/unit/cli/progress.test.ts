@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
 import { describe, it } from 'node:test'
 import { addProgress } from '../../../src/cli/progress.ts'
-import type { AddEvent } from '../../../src/http/control/api.ts'
+import type { AddEvent } from '../../../src/store/add-event.ts'
 
 const EVENTS: AddEvent[] = [
   { type: 'closure', paths: 3, bytes: 3072, missing: 2, missingBytes: 2048 },
