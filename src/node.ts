@@ -48,10 +48,22 @@ export class Node implements Startable {
     }
   }
 
-  /** Stops taking requests, lets running ones end, and lets the repository go. */
+  /**
+   * Stops taking requests, lets running ones end, and lets the repository go.
+   *
+   * @throws the first error of a part that failed to stop, once all others have been stopped
+   */
   async stop(): Promise<void> {
     this.#url = undefined
-    for (let stop = this.#started.pop(); stop !== undefined; stop = this.#started.pop()) await stop()
+    const failures: unknown[] = []
+    for (let stop = this.#started.pop(); stop !== undefined; stop = this.#started.pop()) {
+      try {
+        await stop()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
   }
 
   async #startParts(): Promise<void> {
