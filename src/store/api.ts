@@ -119,3 +119,110 @@ export interface PackageStore extends PackageSource {
   listing(hash: string, options?: AbortOptions): Promise<string | undefined>
   ingest(): IngestSession
 }
+
+/** What the refs of a repository elsewhere say of a package. Hints: only admission proves anything. */
+export interface RemotePackage {
+  readonly hash: string
+  /** Git object id of the narinfo blob. */
+  readonly narinfo: string
+  /** Commit id; absent when the other side has the package without its references. */
+  readonly commit?: string
+}
+
+/** What is asked of a repository elsewhere. */
+export interface FetchRequest {
+  /** Objects to send: commits with their trees and ancestors, trees with all below them, single blobs. */
+  readonly wants: readonly string[]
+  /** Commits that the receiver has with everything that they reach; none of that is sent. */
+  readonly haves: readonly string[]
+  /** Leave out every blob but those that `wants` names: Git's filter `blob:none`. For a `selective` session only. */
+  readonly omitBlobs?: boolean
+}
+
+/** One conversation with a repository elsewhere. Requests follow one another; only one runs at a time. */
+export interface RepositorySession {
+  /**
+   * Whether single objects of any kind can be wanted, and blobs omitted. Without it only what a ref names can be
+   * wanted, and comes with everything that it reaches.
+   */
+  readonly selective: boolean
+  /** Bytes received and sent so far, as they travel. */
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  /** What the other side has of these packages (hash parts), by hash part. One round trip for any number of them. */
+  packages(hashes: readonly string[], options?: AbortOptions): Promise<ReadonlyMap<string, RemotePackage>>
+  /** Everything that the other side has. */
+  list(options?: AbortOptions): AsyncIterable<RemotePackage>
+  /**
+   * The asked-for objects as one packfile (Git's pack format, version 2), in chunks of any size. Complete when the iteration ends
+   * without an error. What it holds is not checked here.
+   */
+  fetch(request: FetchRequest, options?: AbortOptions): AsyncIterable<Uint8Array>
+  /** Lets the connection go; what runs on it fails. Idempotent. */
+  close(): Promise<void>
+}
+
+/** A repository elsewhere in gachix's format: a Git remote, or a peer's. */
+export interface RepositorySource {
+  /** Name for messages. */
+  readonly name: string
+  /** @throws GachixError that says why it cannot be reached, and what to do */
+  open(options?: AbortOptions): Promise<RepositorySession>
+}
+
+/** Bounds on one pack from elsewhere. Each is checked before anything of that size is allocated or written. */
+export interface ReceiveLimits {
+  readonly objects: number
+  /** Length of the pack. */
+  readonly packBytes: number
+  /** Sum of the sizes of all objects, inflated and with deltas applied. */
+  readonly inflatedBytes: number
+}
+
+/** What came of taking in a pack. */
+export interface ReceivedPack {
+  readonly objects: number
+  /** Length of the pack as it came. */
+  readonly bytes: number
+}
+
+/**
+ * Objects from elsewhere that wait to be proven. Nothing in quarantine is visible to readers of the store. What it holds
+ * survives a crash, so that an interrupted transfer goes on where it was.
+ */
+export interface Quarantine {
+  /** Whether an object is here or in the store. */
+  has(oid: string): boolean
+  /** An object that is here or in the store, of at most `maxSize` bytes. */
+  read(oid: string, options: AbortOptions & { maxSize: number }): Promise<{ type: string; data: Buffer }>
+  /**
+   * Takes in one pack: every object is inflated and hashed, deltas are resolved (their bases may be here or in the store).
+   * When the pack breaks off, the objects that arrived whole stay, and the error is thrown.
+   *
+   * @throws GachixError `ERR_PACK_INVALID`, `ERR_BUDGET_EXCEEDED`, whatever the source throws
+   */
+  receive(
+    pack: AsyncIterable<Uint8Array>,
+    limits: ReceiveLimits,
+    options?: AbortOptions,
+  ): Promise<ReceivedPack>
+  /**
+   * The blobs (ids, each once) below a tree that are neither here nor in the store. All trees below it must be here.
+   *
+   * @throws GachixError `ERR_TREE_NOT_PACKAGE` for a tree that cannot be a package's contents
+   */
+  missingBlobs(tree: string, options?: AbortOptions): Promise<string[]>
+  /**
+   * Proves a package: walks its tree, makes its NAR anew and compares size and SHA-256 with `info`, rebuilds the commit from
+   * `info` and compares it with the announced one. Its references must be published or admitted here before. Signatures are not this
+   * method's business: whoever calls has found `info` trustworthy.
+   *
+   * @param commit the announced commit, which names the tree
+   * @throws GachixError `ERR_NAR_MISMATCH`, `ERR_TREE_NOT_PACKAGE`, `ERR_COMMIT_MISMATCH`, `ERR_MISSING_REFERENCE`
+   */
+  admit(info: PathInfo, commit: string, options?: AbortOptions): Promise<IngestOutcome>
+  /** Publishes what was admitted, all or none: pack, then refs. Only what the admitted packages reach leaves quarantine. */
+  publish(options?: AbortOptions): Promise<void>
+  /** Ends the use of the quarantine. What was received stays for the next one, within the bound on its disk space. */
+  close(): Promise<void>
+}
