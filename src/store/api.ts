@@ -110,6 +110,8 @@ export interface PackageStore extends PackageSource {
   has(hash: string): boolean
   /** Whether it is published together with everything that it refers to: all but what was added `single`. */
   hasClosure(hash: string): boolean
+  /** Git id of its commit, when it is published with its closure. Answers from memory. */
+  commitOf(hash: string): string | undefined
   /** Published packages in order of their hash parts. */
   entries(): Iterable<PackageEntry>
   package(hash: string, options?: AbortOptions): Promise<StoredPackage | undefined>
@@ -186,6 +188,10 @@ export interface ReceivedPack {
   readonly bytes: number
 }
 
+export interface AdmitOptions extends AbortOptions {
+  readonly proveContentAddress?: boolean
+}
+
 /**
  * Objects from elsewhere that wait to be proven. Nothing in quarantine is visible to readers of the store. What it holds
  * survives a crash, so that an interrupted transfer goes on where it was.
@@ -218,9 +224,10 @@ export interface Quarantine {
    * method's business: whoever calls has found `info` trustworthy.
    *
    * @param commit the announced commit, which names the tree
+   * @param options `proveContentAddress`: also compare the content with `info.ca`, for a package that nobody has signed
    * @throws GachixError `ERR_NAR_MISMATCH`, `ERR_TREE_NOT_PACKAGE`, `ERR_COMMIT_MISMATCH`, `ERR_MISSING_REFERENCE`
    */
-  admit(info: PathInfo, commit: string, options?: AbortOptions): Promise<IngestOutcome>
+  admit(info: PathInfo, commit: string, options?: AdmitOptions): Promise<IngestOutcome>
   /** Publishes what was admitted, all or none: pack, then refs. Only what the admitted packages reach leaves quarantine. */
   publish(options?: AbortOptions): Promise<void>
   /** Ends the use of the quarantine. What was received stays for the next one, within the bound on its disk space. */

@@ -154,6 +154,10 @@ export class GitPackageStore implements PackageStore {
     return this.has(hash) && this.#parts.refs.has(packageRef(hash, 'result'))
   }
 
+  commitOf(hash: string): Oid | undefined {
+    return this.has(hash) ? this.#parts.refs.get(packageRef(hash, 'result')) : undefined
+  }
+
   *entries(): Iterable<PackageEntry> {
     for (const { hash, narinfo, result } of this.#parts.refs.packages()) {
       yield { hash, narinfo, ...(result === undefined ? {} : { commit: result }) }

@@ -86,6 +86,10 @@ export class MemoryStore implements PackageStore {
     return this.#packages.get(hash)?.info.references.every((path) => this.has(path.hash)) ?? false
   }
 
+  commitOf(hash: string): string | undefined {
+    return this.hasClosure(hash) ? '1'.repeat(40) : undefined
+  }
+
   *entries(): Generator<PackageEntry> {
     for (const hash of [...this.#packages.keys()].sort()) yield { hash, narinfo: '0'.repeat(40) }
   }
