@@ -13,6 +13,8 @@ git git
 gzip gzip
 perl perl-base
 unshare util-linux
+sshd openssh-server
+ssh openssh-client
 setpriv util-linux
 mount mount'
 if [ "${1:-}" = bench ]; then needed="$needed
