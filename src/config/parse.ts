@@ -2,6 +2,8 @@
  * Puts the settings together from their sources, later ones winning: defaults, file, environment, flags. Pure: text and
  * maps in, `LoadedConfig` or `ConfigError` out.
  */
+import type { z } from 'zod'
+import { redactLine } from '../util/log.ts'
 import { ConfigError, type ConfigProblem, PROBLEMS_SHOWN } from './errors.ts'
 import { nearest } from './nearest.ts'
 import {
@@ -13,8 +15,9 @@ import {
   SETTING_LIST,
   type Setting,
 } from './schema.ts'
-import type { Shape } from './values.ts'
-import { describeValue, type FileValue, readFileValues } from './yaml.ts'
+import { nameSources, type SourceSetting } from './sources.ts'
+import type { Kind, Shape } from './values.ts'
+import { describeValue, type FileValue, readFileValues, readFlowList } from './yaml.ts'
 
 /** Where an effective value comes from. */
 export type Origin =
@@ -46,6 +49,7 @@ const SETTINGS_BY_KEY: ReadonlyMap<string, Setting<unknown>> = new Map(
   SETTING_LIST.map(({ key, setting }) => [key, setting]),
 )
 const KEYS = [...SETTINGS_BY_KEY.keys()]
+const SOURCE_KEYS = ['store.builders', 'store.remotes', 'store.upstreams']
 const KEYS_BY_VARIABLE: ReadonlyMap<string, string> = new Map(KEYS.map((key) => [environmentName(key), key]))
 
 /**
@@ -75,19 +79,10 @@ export function parseConfig(
       origins.set(entry.key, origin)
       return
     }
-    for (const { path } of result.error.issues) {
-      const index = typeof path[0] === 'number' ? path[0] : undefined
-      if (index === undefined) {
-        const message = `expected ${kind.expected}, got ${describeValue(entry.value)}`
-        problems.push({ where: whereOf(entry.line), key: entry.key, message })
-      } else {
-        const found = describeValue((entry.value as unknown[])[index])
-        problems.push({
-          where: whereOf(entry.itemLines[index] ?? entry.line),
-          key: `${entry.key}[${index}]`,
-          message: `expected ${kind.expectedItem ?? kind.expected}, got ${found}`,
-        })
-      }
+    for (const issue of result.error.issues) {
+      const [index] = issue.path
+      const line = typeof index === 'number' ? entry.itemLines[index] : undefined
+      problems.push({ where: whereOf(line ?? entry.line), ...explainIssue(issue, entry, kind) })
     }
   }
 
@@ -117,8 +112,25 @@ export function parseConfig(
     take(textEntry(key, value), { from: 'flag', name: flag }, () => flag)
   }
 
+  const { named, conflicts } = nameSources(
+    new Map(SOURCE_KEYS.map((key) => [key, values.get(key) as readonly SourceSetting[]])),
+  )
+  for (const [key, list] of named) values.set(key, list)
+  for (const { key, index, name, other } of conflicts) {
+    const where = formatOrigin(origins.get(key)!)
+    problems.push({
+      where,
+      key: `${key}[${index}].name`,
+      message: `${describeValue(name)} is ${other} already`,
+    })
+  }
+
   if (problems.length > 0) throw new ConfigError(problems)
-  return { config: assembleConfig(values), origins, values }
+  const shown = SETTING_LIST.map(({ key, setting: { kind } }): [string, unknown] => {
+    const value = values.get(key)
+    return [key, kind.show === undefined ? value : kind.show(value)]
+  })
+  return { config: assembleConfig(values), origins, values: new Map(shown) }
 }
 
 /** `default`, `gachix.yaml:3`, `env GACHIX__SERVER__PORT` or `flag --port`. */
@@ -131,6 +143,40 @@ export function formatOrigin(origin: Origin): string {
     default:
       return `${origin.from} ${origin.name}`
   }
+}
+
+/** What the schema finds wrong in a value, in words. */
+function explainIssue(
+  issue: z.core.$ZodIssue,
+  { key, value }: FileValue,
+  kind: Kind<unknown>,
+): { readonly key: string; readonly message: string } {
+  const [index, field, nested] = issue.path
+  if (typeof index !== 'number') return { key, message: expectation(kind.expected, value) }
+  const item = (value as unknown[])[index]
+  const itemKey = `${key}[${index}]`
+  if (issue.code === 'custom' && issue.params?.said === true) {
+    const place = typeof field === 'string' ? `${itemKey}.${field}[${String(nested)}]` : itemKey
+    return { key: place, message: redactLine(issue.message) }
+  }
+  if (issue.code === 'unrecognized_keys') {
+    const unknown = issue.keys[0]!
+    const suggestion = nearest(unknown, Object.keys(kind.expectedField ?? {}))
+    const hint = suggestion === undefined ? '' : `, did you mean ${suggestion}?`
+    return { key: itemKey, message: `unknown key ${describeValue(unknown)}${hint}` }
+  }
+  if (typeof field !== 'string' || typeof item !== 'object' || item === null) {
+    return { key: itemKey, message: expectation(kind.expectedItem ?? kind.expected, item) }
+  }
+  const found = (item as Record<string, unknown>)[field]
+  const expected = kind.expectedField?.[field] ?? kind.expected
+  if (typeof nested !== 'number') return { key: `${itemKey}.${field}`, message: expectation(expected, found) }
+  const message = `expected text, got ${describeValue((found as unknown[])[nested])}`
+  return { key: `${itemKey}.${field}[${nested}]`, message }
+}
+
+function expectation(expected: string, found: unknown): string {
+  return `expected ${expected}, got ${describeValue(found)}`
 }
 
 function textEntry(key: string, text: string): FileValue {
@@ -148,6 +194,7 @@ function fromText(text: string, shape: Shape): unknown {
       if (/^(true|yes|on|1)$/i.test(text)) return true
       return /^(false|no|off|0)$/i.test(text) ? false : text
     case 'list':
+      if (text.trimStart().startsWith('[')) return readFlowList(text) ?? text
       return text
         .split(',')
         .map((item) => item.trim())

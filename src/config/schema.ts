@@ -7,18 +7,8 @@
  * (`config.store.signPrivateKeyPath`).
  */
 import { LOG_LEVELS } from '../util/log.ts'
-import {
-  boolean,
-  builders,
-  choice,
-  host,
-  integer,
-  type Kind,
-  optionalPath,
-  path,
-  remotes,
-  storeDirectory,
-} from './values.ts'
+import { builders, publicKeys, remotes, upstreams } from './sources.ts'
+import { boolean, choice, host, integer, type Kind, optionalPath, path, storeDirectory } from './values.ts'
 
 export interface Setting<T> {
   readonly kind: Kind<T>
@@ -55,12 +45,21 @@ export const SETTINGS = {
     builders: setting(builders, {
       default: [],
       description:
-        'Machines with Nix to learn packages from over SSH. Checked, but not used by this version.',
+        'Machines with Nix to learn packages from, through SSH and their Nix daemon. Without a user in the URL it is nix-ssh.',
     }),
     remotes: setting(remotes, {
       default: [],
+      description: 'Git repositories of other gachix nodes, or copies of them, to replicate packages from.',
+    }),
+    upstreams: setting(upstreams, {
+      default: [],
+      description: 'Binary caches of Nix to take packages from, such as https://cache.nixos.org.',
+    }),
+    upstream_timeout: setting(integer(100, 60_000), {
+      default: 2000,
+      unit: 'milliseconds',
       description:
-        'Git repositories of other gachix nodes to replicate packages from. Checked, but not used by this version.',
+        'How long a client that asks for a missing package may wait for upstream caches before it gets a 404.',
     }),
     sign_private_key_path: setting(optionalPath, {
       default: undefined,
@@ -76,6 +75,13 @@ export const SETTINGS = {
       default: 6,
       unit: 'deflate level',
       description: 'Effort put into compressing packages when they are added: 1 is fastest, 9 is smallest.',
+    }),
+  },
+  trust: {
+    public_keys: setting(publicKeys, {
+      default: [],
+      description:
+        'Public keys whose signatures are believed on packages from elsewhere, as in trusted-public-keys of Nix. That of cache.nixos.org is cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=.',
     }),
   },
   server: {

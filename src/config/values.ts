@@ -15,6 +15,10 @@ export interface Kind<T> {
   readonly expected: string
   /** What is expected of each item of a list. */
   readonly expectedItem?: string
+  /** What is expected of the fields of items that are mappings. */
+  readonly expectedField?: Readonly<Record<string, string>>
+  /** The value as the file would have it, where that is not the value itself. */
+  show?(value: T): unknown
 }
 
 const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/
@@ -63,22 +67,6 @@ export const host: Kind<string> = {
   expected: 'a host name or an IP address without port or brackets',
 }
 
-/** URLs of machines with Nix on them. A host that begins with `-` would be read as an option by ssh. */
-export const builders: Kind<readonly string[]> = {
-  shape: 'list',
-  schema: z.array(z.string().refine(isBuilderUrl)),
-  expected: 'a list of ssh-ng:// or ssh:// URLs',
-  expectedItem: 'ssh-ng://[user@]host[:port] or ssh://[user@]host[:port]',
-}
-
-/** Places of Git repositories in every form that Git takes. */
-export const remotes: Kind<readonly string[]> = {
-  shape: 'list',
-  schema: z.array(z.string().refine(isRemote)),
-  expected: 'a list of Git repositories',
-  expectedItem: 'a Git repository (an ssh, https, http or file URL, user@host:path, or a path)',
-}
-
 function isPlain(text: string): boolean {
   return !CONTROL_CHARACTERS.test(text)
 }
@@ -90,14 +78,4 @@ function isStoreDir(text: string): boolean {
   } catch {
     return false
   }
-}
-
-function isBuilderUrl(text: string): boolean {
-  const url = URL.parse(text)
-  if (url === null || !['ssh:', 'ssh-ng:'].includes(url.protocol)) return false
-  return url.hostname !== '' && !url.hostname.startsWith('-') && url.password === '' && isPlain(text)
-}
-
-function isRemote(text: string): boolean {
-  return text.trim() !== '' && !text.startsWith('-') && isPlain(text)
 }

@@ -6,6 +6,7 @@
  * aliases, merge keys and tags of other types have no use here and are refused, which also takes their bombs away.
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml'
+import { redactLine } from '../util/log.ts'
 import type { ConfigProblem } from './errors.ts'
 import { SECTIONS } from './schema.ts'
 
@@ -16,7 +17,10 @@ export const TOO_LARGE = `larger than the ${MAX_FILE_SIZE} bytes that settings m
 /** A value of the file with the lines that it and, for a list, each of its items stand on. */
 export interface FileValue {
   readonly key: string
-  /** A scalar or an array of scalars; a symbol that says what it is where neither stands. */
+  /**
+   * A scalar or a list. Items of a list are scalars, or mappings whose values are scalars or lists of scalars. Where
+   * anything else stands, a symbol says what it is.
+   */
   readonly value: unknown
   readonly line: number
   readonly itemLines: readonly number[]
@@ -82,7 +86,7 @@ export function readFileValues(text: string, fileName: string): FileValues {
     const items = isSeq(node) ? (node.items as (Node | null)[]) : []
     return {
       key,
-      value: isSeq(node) ? items.map(plainScalar) : plainScalar(node),
+      value: plainValue(node),
       line,
       itemLines: items.map((item) => lineOf(item?.range?.[0])),
     }
@@ -124,6 +128,34 @@ function faultMessage({ code, message }: YAMLError): string {
   return line.charAt(0).toLowerCase() + line.slice(1)
 }
 
+/** The items of a list in YAML's flow form (`[a, {url: b}]`) as `FileValue` has them; `undefined` when it is none. */
+export function readFlowList(text: string): unknown[] | undefined {
+  if (Buffer.byteLength(text) > MAX_FILE_SIZE) return undefined
+  const root = parseRoot(text, new LineCounter(), () => {})
+  return root !== undefined && isSeq(root)
+    ? root.items.map((item) => plainItem(item as Node | null))
+    : undefined
+}
+
+function plainValue(node: Node | null): unknown {
+  return isSeq(node) ? node.items.map((item) => plainItem(item as Node | null)) : plainScalar(node)
+}
+
+function plainItem(node: Node | null): unknown {
+  if (!isMap(node)) return plainScalar(node)
+  const mapping: Record<string, unknown> = Object.create(null)
+  for (const pair of node.items) {
+    const [key, value] = [pair.key as Node | null, pair.value as Node | null]
+    if (!isScalar(key) || typeof key.value !== 'string')
+      return Symbol(`a mapping with ${describeKey(key)} as a key`)
+    if (key.value in mapping) return Symbol(`a mapping with two values for ${describeValue(key.value)}`)
+    mapping[key.value] = isSeq(value)
+      ? value.items.map((item) => plainScalar(item as Node | null))
+      : plainScalar(value)
+  }
+  return mapping
+}
+
 function plainScalar(node: Node | null): unknown {
   if (node === null) return null
   return isScalar(node) ? node.value : Symbol(nodeKind(node))
@@ -140,13 +172,14 @@ function describeKey(node: Node | null): string {
   return isScalar(node) ? describeValue(node.value) : nodeKind(node)
 }
 
-/** A value as a message shows it: quoted, on one line, cut at 60 characters. */
+/** A value as a message shows it: quoted, on one line, cut at 60 characters, without the secrets that it may hold. */
 export function describeValue(value: unknown): string {
   if (value === null || value === undefined) return 'nothing'
   if (typeof value === 'symbol') return value.description ?? 'a symbol'
   if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'object') return 'a mapping'
   if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean')
     return typeof value
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  const text = typeof value === 'string' ? JSON.stringify(redactLine(value)) : String(value)
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }

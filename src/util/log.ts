@@ -44,8 +44,9 @@ const SECRET_FIELDS = [
   'cookie',
 ]
 
-/** `user:password@` of URLs, and base64 of 64 bytes: Nix secret keys (and signatures, which logs can do without). */
+/** `user:password@` of URLs, a user alone before an HTTP host, which is a token as often as not, and base64 of 64 bytes: Nix secret keys (and signatures, which logs can do without). */
 const URL_PASSWORD = /(\/\/[^\s/:@"\\]*:)[^\s/@"\\]+@/g
+const URL_TOKEN = /(https?:\/\/)[^\s/:@"\\]+@/gi
 const KEY_MATERIAL = /(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{86}==/g
 const REDACTED = '[redacted]'
 
@@ -91,5 +92,8 @@ function ignore(): void {}
 
 /** Takes passwords in URLs and key material out of a line. */
 export function redactLine(line: string): string {
-  return line.replace(URL_PASSWORD, `$1${REDACTED}@`).replace(KEY_MATERIAL, REDACTED)
+  return line
+    .replace(URL_PASSWORD, `$1${REDACTED}@`)
+    .replace(URL_TOKEN, `$1${REDACTED}@`)
+    .replace(KEY_MATERIAL, REDACTED)
 }

@@ -111,8 +111,8 @@ export async function sshConnect(
  */
 export function sshArguments(target: SshTarget, options: SshOptions): string[] {
   const { host, user, port } = target
-  if (!HOST.test(host)) throw new SshHostError(`${quote(host)} cannot be the name of a host for ssh`)
-  if (user !== undefined && !USER.test(user)) {
+  if (!isSshHost(host)) throw new SshHostError(`${quote(host)} cannot be the name of a host for ssh`)
+  if (user !== undefined && !isSshUser(user)) {
     throw new SshHostError(`${quote(user)} cannot be the name of a user for ssh`)
   }
   const { identityFile, setEnv = {}, command } = options
@@ -128,6 +128,16 @@ export function sshArguments(target: SshTarget, options: SshOptions): string[] {
     host,
     command,
   ]
+}
+
+/** Whether a text can be a target's `host`. */
+export function isSshHost(text: string): boolean {
+  return HOST.test(text)
+}
+
+/** Whether a text can be a target's `user`. */
+export function isSshUser(text: string): boolean {
+  return USER.test(text)
 }
 
 async function started(child: ChildProcess, program: string, host: string): Promise<void> {

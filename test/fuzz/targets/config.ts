@@ -30,6 +30,7 @@ export const target: FuzzTarget = {
       '---\n',
       '...\n',
     ],
+    ...['url: ', 'name: ', 'public_keys: ', 'https://', 'ssh-ng://', 'file:///', 'git@host:', 'ext::'],
     ...['null', '~', 'true', '0x10', '1e9', '.inf', '"', "'", '# ', '%YAML 1.2\n', '\t', '\u2028', '? '],
   ],
 
@@ -39,6 +40,8 @@ export const target: FuzzTarget = {
       'log_level: info\nstore:\n  path: ./cache\nbuilders: []\nremotes: []\nserver:\n  host: localhost\n  port: 8080\n',
       'use_local_nix_daemon: true\nbuilders:\n  - "ssh://one"\n  - two\nremotes: [a, b]\nserver: {host: "::1", port: 1}\n',
       'ssh_private_key_path: ~\nsign_private_key_path: "key"\n# a comment\nstore: {path: "/x"}\n',
+      'store:\n  upstreams:\n    - https://a\n    - url: file:///b\n      name: c\n      require_signatures: false\n      public_keys: [x]\n',
+      '[https://a, {url: "ssh-ng://u@h:1?remote-program=x", name: n, public_keys: ["a:b"]}]\n',
       `${'['.repeat(200)}${']'.repeat(200)}`,
     ].map((text) => Buffer.from(text)),
 

@@ -4,7 +4,9 @@ import fc from 'fast-check'
 import { ConfigError } from '../../../src/config/errors.ts'
 import { type Environment, formatOrigin, type Override, parseConfig } from '../../../src/config/parse.ts'
 import { environmentName, SETTING_LIST } from '../../../src/config/schema.ts'
+import type { SourceSetting } from '../../../src/config/sources.ts'
 import { MAX_FILE_SIZE } from '../../../src/config/yaml.ts'
+import { PublicKey } from '../../../src/nix/signature.ts'
 
 /** The problems that parsing finds, each as `where: key: message`. */
 function problems(text: string, env: Environment = {}, overrides: Override[] = []): string[] {
@@ -18,6 +20,13 @@ function problems(text: string, env: Environment = {}, overrides: Override[] = [
   return []
 }
 
+const NIXOS_KEY = 'cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY='
+
+/** A source of which only the URL was said. */
+function source(url: string, name: string): SourceSetting {
+  return { url, name, requireSignatures: true, publicKeys: [] }
+}
+
 const FULL = `
 log_level: debug
 store:
@@ -28,9 +37,18 @@ store:
     - ssh-ng://nix@builder:2222
     - ssh://other
   remotes: [ssh://git@host/repo, "git@host:repo", https://host/git, file:///srv/x, ../y]
+  upstreams:
+    - https://cache.nixos.org
+    - url: https://me:pw@cache.example.org/nix
+      name: mine
+      require_signatures: false
+      public_keys: ["cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="]
+  upstream_timeout: 500
   sign_private_key_path: key
   ssh_private_key_path: ~
   compression_level: 9
+trust:
+  public_keys: ["cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="]
 server:
   host: 0.0.0.0
   port: 0
@@ -50,10 +68,13 @@ describe('settings', () => {
         useLocalNixDaemon: true,
         builders: [],
         remotes: [],
+        upstreams: [],
+        upstreamTimeout: 2000,
         signPrivateKeyPath: undefined,
         sshPrivateKeyPath: undefined,
         compressionLevel: 6,
       },
+      trust: { publicKeys: [] },
       server: { host: 'localhost', port: 8080, priority: 30, wantMassQuery: true, maxTransfers: 256 },
     })
     assert.deepEqual([...new Set([...origins.values()].map(formatOrigin))], ['default'])
@@ -68,12 +89,28 @@ describe('settings', () => {
         path: '/srv/cache',
         storeDir: '/tmp/store',
         useLocalNixDaemon: false,
-        builders: ['ssh-ng://nix@builder:2222', 'ssh://other'],
-        remotes: ['ssh://git@host/repo', 'git@host:repo', 'https://host/git', 'file:///srv/x', '../y'],
+        builders: [source('ssh-ng://nix@builder:2222', 'builder:2222'), source('ssh://other', 'other')],
+        remotes: [
+          source('ssh://git@host/repo', 'host'),
+          source('git@host:repo', 'host-2'),
+          source('https://host/git', 'host-3'),
+          source('file:///srv/x', 'x'),
+          source('../y', 'y'),
+        ],
+        upstreams: [
+          source('https://cache.nixos.org', 'cache.nixos.org'),
+          {
+            ...source('https://me:pw@cache.example.org/nix', 'mine'),
+            requireSignatures: false,
+            publicKeys: [PublicKey.parse(NIXOS_KEY)],
+          },
+        ],
+        upstreamTimeout: 500,
         signPrivateKeyPath: 'key',
         sshPrivateKeyPath: undefined,
         compressionLevel: 9,
       },
+      trust: { publicKeys: [PublicKey.parse(NIXOS_KEY)] },
       server: { host: '0.0.0.0', port: 0, priority: 10, wantMassQuery: false, maxTransfers: 3 },
     })
     assert.equal(formatOrigin(origins.get('store.store_dir')!), 'g.yaml:5')
@@ -103,7 +140,10 @@ describe('settings', () => {
     const flags = [{ key: 'server.port', text: '82', flag: '--port' }]
     const { config, origins } = parseConfig(FULL, 'g.yaml', env, flags)
     assert.equal(config.logLevel, 'warn')
-    assert.deepEqual(config.store.remotes, ['a', 'b', 'c'])
+    assert.deepEqual(
+      config.store.remotes.map(({ url }) => url),
+      ['a', 'b', 'c'],
+    )
     assert.deepEqual(config.store.builders, [])
     assert.equal(config.store.signPrivateKeyPath, undefined)
     assert.equal(config.store.useLocalNixDaemon, true)
