@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readlinkSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { GitPackageStore } from '../../../src/store/package-store.ts'
 import { collect } from '../../support/collect.ts'
+import { openFilesIn } from '../../support/open-files.ts'
 import {
   chunksOf,
   directory,
@@ -159,16 +159,3 @@ describe('GitPackageStore', () => {
     await handle.close()
   }
 })
-
-/** Files under a folder that this process has open. */
-function openFilesIn(folder: string): string[] {
-  const targets: string[] = []
-  for (const fd of readdirSync('/proc/self/fd')) {
-    try {
-      targets.push(readlinkSync(join('/proc/self/fd', fd)))
-    } catch {
-      // Closed since the listing: that of the listing itself.
-    }
-  }
-  return targets.filter((target) => target.startsWith(folder))
-}
