@@ -5,7 +5,6 @@ import { CorruptObjectError, PackGoneError } from '../git/object-errors.ts'
 import type { Oid } from '../git/oid.ts'
 import { MAX_ENTRY_HEADER_BYTES } from '../git/pack/format.ts'
 import type { Pack } from '../git/pack/pack.ts'
-import { WindowReader } from '../git/pack/window-reader.ts'
 import { gzipEnd, gzipHeader } from '../git/splice/gzip.ts'
 import { applyPatches, splicePlan } from '../git/splice/splice.ts'
 import { MAX_STORED, storedHeader, storedLength, storedPieces } from '../git/splice/stored.ts'
@@ -13,6 +12,7 @@ import type { AbortOptions } from '../util/lifecycle.ts'
 import type { ByteRange, NarBody, NarEncoding } from './api.ts'
 import { BodyWriter } from './body-writer.ts'
 import type { NarPlan, PlanFile } from './plan.ts'
+import { WindowReader } from './window-reader.ts'
 
 /** Contents up to this size are inflated at once; larger ones stream, off the main thread. */
 const SMALL_CONTENT = 64 * 1024

@@ -17,27 +17,13 @@ export class PackChunks {
   /** Adds bytes. They are copied. */
   write(bytes: Uint8Array): void {
     for (let offset = 0; offset < bytes.length; ) {
-      const space = this.space()
-      const length = Math.min(space.length, bytes.length - offset)
-      space.set(offset === 0 && length === bytes.length ? bytes : bytes.subarray(offset, offset + length))
-      this.filled(length)
+      this.#chunk ??= Buffer.allocUnsafeSlow(CHUNK_SIZE)
+      const length = Math.min(CHUNK_SIZE - this.#used, bytes.length - offset)
+      this.#chunk.set(length === bytes.length ? bytes : bytes.subarray(offset, offset + length), this.#used)
+      this.#used += length
       offset += length
+      if (this.#used === CHUNK_SIZE) this.#complete()
     }
-  }
-
-  /** Room in the chunk under way, at least one byte, for bytes that are read in place; see `filled`. */
-  space(): Buffer {
-    if (this.#chunk === undefined) {
-      this.#chunk = Buffer.allocUnsafeSlow(CHUNK_SIZE)
-      this.#used = 0
-    }
-    return this.#chunk.subarray(this.#used)
-  }
-
-  /** Tells that the first `length` bytes of `space()` are the next ones of the pack. */
-  filled(length: number): void {
-    this.#used += length
-    if (this.#chunk !== undefined && this.#used === this.#chunk.length) this.#complete()
   }
 
   /** The chunks that are complete. They are handed over once, and are the receiver's own. */

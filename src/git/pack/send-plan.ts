@@ -21,11 +21,14 @@ export interface Place {
  * end even when they are merged or removed meanwhile.
  */
 export class SendPlan {
+  /** Number of objects. */
+  readonly count: number
   readonly #packs: Pack[] = []
   readonly #numbers: Uint32Array
   readonly #offsets: Float64Array
 
   private constructor(count: number) {
+    this.count = count
     this.#numbers = new Uint32Array(count)
     this.#offsets = new Float64Array(count)
   }

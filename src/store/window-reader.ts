@@ -1,4 +1,4 @@
-import type { Pack } from './pack.ts'
+import type { Pack } from '../git/pack/pack.ts'
 
 const SMALLEST_WINDOW = 16 * 1024
 const LARGEST_WINDOW = 256 * 1024
@@ -16,7 +16,7 @@ interface Window {
 }
 
 /**
- * Reads short stretches of packs for one reader. A package's blobs lie one after the other, so a stretch that
+ * Reads short stretches of packs for one response. A package's blobs lie one after the other, so a stretch that
  * follows the one before is served from a window that grows while reading goes forward, and one that jumps costs a
  * small read.
  */
