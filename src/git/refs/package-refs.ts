@@ -17,7 +17,10 @@ export interface PackageRefName {
 /** Length of a package's hash part. */
 export const PACKAGE_HASH_LENGTH = 32
 
-const HASH_START = 'refs/'.length
+/** What the names of packages' refs begin with. */
+export const PACKAGE_REFS_PREFIX = 'refs/'
+
+const HASH_START = PACKAGE_REFS_PREFIX.length
 const KIND_START = HASH_START + PACKAGE_HASH_LENGTH + 1
 const PACKAGE_HASH = /^[0-9a-df-np-sv-z]{32}$/
 const PACKAGE_REF = /^refs\/[0-9a-df-np-sv-z]{32}\/(?:narinfo|result|tree)$/
