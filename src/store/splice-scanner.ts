@@ -10,12 +10,8 @@ import {
 import type { Pack } from '../git/pack/pack.ts'
 import { DeflateScanner } from '../git/splice/deflate-scanner.ts'
 import { DeflateFormatError } from '../git/splice/errors.ts'
-import {
-  CANONICAL_TRAILER_LENGTH,
-  NO_RECORD,
-  type SpliceRecord,
-  ZLIB_HEADER_LENGTH,
-} from '../git/splice/record.ts'
+import { CANONICAL_TRAILER_LENGTH, NO_RECORD, type SpliceRecord } from '../git/splice/record.ts'
+import { scannedRecord } from '../git/splice/scanned-record.ts'
 import { writeSidecar } from '../git/splice/sidecar.ts'
 import type { SpliceRecords } from './splice-records.ts'
 
@@ -81,14 +77,11 @@ export class SpliceScanner {
       const entry = pack.entryHeader(offset)
       if (entry.type !== 'blob') return NO_RECORD
       const length = offset + pack.index.lengthAt(position) - entry.dataOffset
-      const { finalBit, endBit, end } = await this.#scanStream(pack, entry.dataOffset, length, entry.size)
+      const end = await this.#scanStream(pack, entry.dataOffset, length, entry.size)
       let crc = 0
       const { chunks } = await this.#database.stream(pack.index.oidAt(position))
       for await (const chunk of chunks) crc = crc32(chunk, crc)
-      // The canonical encoding ends with an empty block of two bytes at a byte boundary.
-      const lastBlock = 8 * (length - ZLIB_HEADER_LENGTH - CANONICAL_TRAILER_LENGTH)
-      const isCanonical = finalBit === lastBlock && end[0] === 0x03 && end[1] === 0x00
-      return isCanonical ? { kind: 'canonical', crc32: crc } : { kind: 'bits', crc32: crc, finalBit, endBit }
+      return scannedRecord(this.#scanner, end, crc)
     } catch (error) {
       // What cannot be spliced is inflated when it is served, and damage is reported then.
       if (DAMAGE.some((kind) => error instanceof kind)) return NO_RECORD
@@ -96,13 +89,8 @@ export class SpliceScanner {
     }
   }
 
-  /** Finds the last block of a zlib stream; `end` are the stream's last bytes, from that block of a canonical one on. */
-  async #scanStream(
-    pack: Pack,
-    start: number,
-    length: number,
-    size: number,
-  ): Promise<{ finalBit: number; endBit: number; end: Buffer }> {
+  /** Has the scanner find the last block of a zlib stream; gives the stream's last bytes. */
+  async #scanStream(pack: Pack, start: number, length: number, size: number): Promise<Buffer> {
     const scanner = this.#scanner
     scanner.reset()
     const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, length))
@@ -118,6 +106,6 @@ export class SpliceScanner {
     }
     const end = Buffer.alloc(CANONICAL_TRAILER_LENGTH)
     await pack.readAt(end, start + length - end.length)
-    return { finalBit: scanner.finalBit, endBit: scanner.endBit, end }
+    return end
   }
 }

@@ -45,6 +45,8 @@ export interface SortedPackToFinish extends UnfinishedPack {
   records: Iterable<SpliceRecord>
   /** Time of modification that the pack gets instead of now, in milliseconds: it says whose copies are found first. */
   mtimeMs?: number
+  /** The pack's checksum, for who has written the header and knows it. */
+  checksum?: Buffer
   /** Ends the work as long as nothing of the pack is visible. */
   signal?: AbortSignal | undefined
 }
@@ -75,8 +77,8 @@ export async function finishSortedPack(pack: SortedPackToFinish): Promise<Finish
   const count = 'count' in pack.objects ? pack.objects.count : pack.objects.length
   let checksum: Buffer
   try {
-    await file.write(encodePackHeader(count), 0, PACK_HEADER_BYTES, 0)
-    checksum = await checksumOf(file, pack.size, pack.signal)
+    if (pack.checksum === undefined) await file.write(encodePackHeader(count), 0, PACK_HEADER_BYTES, 0)
+    checksum = pack.checksum ?? (await checksumOf(file, pack.size, pack.signal))
     await file.write(checksum, 0, checksum.length, pack.size)
     await file.chmod(0o444)
     if (mtimeMs !== undefined) await file.utimes(mtimeMs / 1000, mtimeMs / 1000)

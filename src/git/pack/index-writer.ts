@@ -93,8 +93,8 @@ function toColumns(entries: readonly PackIndexEntry[]): PackIndexColumns {
   return { count, oids, crc32s, offsets }
 }
 
-/** Entry numbers in the order of ids, then offsets. Most comparisons are decided by the first four bytes. */
-function sortedOrder(count: number, oids: Uint8Array, offsets: Float64Array): Uint32Array {
+/** Entry numbers in the order of ids, then offsets: the order of an index. Most comparisons are decided by the first four bytes. */
+export function sortedOrder(count: number, oids: Uint8Array, offsets: Float64Array): Uint32Array {
   const view = new DataView(oids.buffer, oids.byteOffset, oids.byteLength)
   const prefixes = new Uint32Array(count)
   const order = new Uint32Array(count)
