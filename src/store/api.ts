@@ -120,6 +120,12 @@ export interface PackageStore extends PackageSource {
   /** The package's `.ls` listing (version 1) as JSON text. */
   listing(hash: string, options?: AbortOptions): Promise<string | undefined>
   ingest(): IngestSession
+  /**
+   * Opens the quarantine of this name, with what it held when it was last used. One use at a time for each name.
+   *
+   * @throws GachixError `ERR_QUARANTINE_IN_USE`
+   */
+  quarantine(name: string): Promise<Quarantine>
 }
 
 /** What the refs of a repository elsewhere say of a package. Hints: only admission proves anything. */
@@ -189,6 +195,10 @@ export interface ReceivedPack {
 }
 
 export interface AdmitOptions extends AbortOptions {
+  /**
+   * Also prove that the contents are those that the path's content address names. For a path that nobody trusted has signed:
+   * its address, unlike its NAR hash, cannot be made up.
+   */
   readonly proveContentAddress?: boolean
 }
 
@@ -224,8 +234,8 @@ export interface Quarantine {
    * method's business: whoever calls has found `info` trustworthy.
    *
    * @param commit the announced commit, which names the tree
-   * @param options `proveContentAddress`: also compare the content with `info.ca`, for a package that nobody has signed
-   * @throws GachixError `ERR_NAR_MISMATCH`, `ERR_TREE_NOT_PACKAGE`, `ERR_COMMIT_MISMATCH`, `ERR_MISSING_REFERENCE`
+   * @throws GachixError `ERR_NAR_MISMATCH`, `ERR_TREE_NOT_PACKAGE`, `ERR_COMMIT_MISMATCH`, `ERR_MISSING_REFERENCE`,
+   *   `ERR_CONTENT_ADDRESS_MISMATCH`
    */
   admit(info: PathInfo, commit: string, options?: AdmitOptions): Promise<IngestOutcome>
   /** Publishes what was admitted, all or none: pack, then refs. Only what the admitted packages reach leaves quarantine. */

@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import type { ObjectDatabase } from '../git/object-database.ts'
+import { MalformedObjectError } from '../git/object-errors.ts'
 import type { Oid } from '../git/oid.ts'
-import { parseTree, type TreeEntry } from '../git/tree.ts'
+import { encodeTree, parseTree, type TreeEntry } from '../git/tree.ts'
 import type { NarHandler } from '../nix/nar/handler.ts'
 import { GachixError } from '../util/errors.ts'
-import { fromGitName, SINGLE_FILE } from './names.ts'
+import { fromGitName, SINGLE_FILE, toGitName } from './names.ts'
 import { entryType, MODE } from './tree-builder.ts'
 
 /** Entries between pauses in which other work gets its turn. */
@@ -20,8 +21,8 @@ const MAX_TREE_BYTES = 256 * 1024 * 1024
 
 /** A tree in the repository cannot be a package's contents. */
 export class TreeNotPackageError extends GachixError {
-  constructor(tree: Oid, reason: string) {
-    super('ERR_TREE_NOT_PACKAGE', `tree ${tree} is not the contents of a package: ${reason}`)
+  constructor(tree: Oid, reason: string, options?: ErrorOptions) {
+    super('ERR_TREE_NOT_PACKAGE', `tree ${tree} is not the contents of a package: ${reason}`, options)
   }
 }
 
@@ -29,6 +30,10 @@ export class TreeNotPackageError extends GachixError {
 export interface NarVisitor
   extends Pick<NarHandler, 'directoryStart' | 'entry' | 'directoryEnd' | 'symlink'> {
   file(executable: boolean, oid: Oid): void | Promise<void>
+  /** Told of a directory below the root before it is entered; with `false` it is passed over, with all in it. */
+  enters?(oid: Oid): boolean
+  /** Told of a symbolic link before its target is read; with `false` it is passed over. */
+  follows?(oid: Oid): boolean
 }
 
 interface OpenDirectory {
@@ -42,6 +47,7 @@ type NarEntry = TreeEntry & { readonly narName: Buffer }
  * Walks a package's tree in NAR order (byte order of the real names, which is not Git's order). The visitor is called
  * synchronously but for files, which it may take its time for.
  *
+ * @param strict refuse trees that `TreeBuilder` would not have made of this NAR, so that a package has one tree id
  * @throws TreeNotPackageError when the tree holds what a NAR cannot
  */
 export async function walkNar(
@@ -49,8 +55,9 @@ export async function walkNar(
   tree: Oid,
   visitor: NarVisitor,
   signal?: AbortSignal,
+  strict = false,
 ): Promise<void> {
-  const root = await readEntries(database, tree, tree, true)
+  const root = await readEntries(database, tree, tree, { root: true, strict })
   const only = root[0]
   if (
     root.length === 1 &&
@@ -79,7 +86,8 @@ export async function walkNar(
     visitor.entry(entry.narName)
     if (entry.mode === MODE.directory) {
       signal?.throwIfAborted()
-      open.push({ entries: await readEntries(database, tree, entry.oid, false), next: 0 })
+      if (visitor.enters?.(entry.oid) === false) continue
+      open.push({ entries: await readEntries(database, tree, entry.oid, { root: false, strict }), next: 0 })
       visitor.directoryStart()
     } else {
       await visitNode(database, tree, entry, visitor)
@@ -94,8 +102,9 @@ async function visitNode(
   visitor: NarVisitor,
 ): Promise<void> {
   if (entry.mode === MODE.symlink) {
-    const { data } = await database.read(entry.oid, { maxSize: MAX_TARGET })
-    if (data.length === 0 || data.includes(0)) {
+    if (visitor.follows?.(entry.oid) === false) return
+    const { type, data } = await database.read(entry.oid, { maxSize: MAX_TARGET })
+    if (type !== 'blob' || data.length === 0 || data.includes(0)) {
       throw new TreeNotPackageError(
         tree,
         `the symbolic link ${JSON.stringify(entry.name.toString())} has no usable target`,
@@ -119,13 +128,15 @@ async function readEntries(
   database: ObjectDatabase,
   tree: Oid,
   oid: Oid,
-  root: boolean,
+  { root, strict }: { root: boolean; strict: boolean },
 ): Promise<NarEntry[]> {
   const { type, data } = await database.read(oid, { maxSize: MAX_TREE_BYTES })
   if (type !== 'tree') throw new TreeNotPackageError(tree, `${oid} is a ${type}`)
-  const entries = parseTree(data).map((entry) => {
+  const entries = parseEntries(data, tree, oid, strict).map((entry) => {
     return { ...entry, narName: fromGitName(entry.name, { root, type: entryType(entry.mode) }) }
   })
+  if (strict && !isOurs(data, entries, root))
+    throw new TreeNotPackageError(tree, `${oid} is not the tree that gachix writes for its entries`)
   entries.sort((a, b) => Buffer.compare(a.narName, b.narName))
   for (const [i, { narName }] of entries.entries()) {
     if (!isNarName(narName)) {
@@ -136,6 +147,26 @@ async function readEntries(
     }
   }
   return entries
+}
+
+function parseEntries(data: Buffer, tree: Oid, oid: Oid, strict: boolean): TreeEntry[] {
+  try {
+    return parseTree(data)
+  } catch (error) {
+    if (!strict || !(error instanceof MalformedObjectError)) throw error
+    throw new TreeNotPackageError(tree, `${oid}: ${error.message}`, { cause: error })
+  }
+}
+
+/** Whether a tree object is, to the byte, the one that `TreeBuilder` makes of these entries. */
+function isOurs(data: Buffer, entries: readonly NarEntry[], root: boolean): boolean {
+  const [only] = entries
+  const single =
+    root && entries.length === 1 && only!.name.equals(SINGLE_FILE) && only!.mode !== MODE.directory
+  const written = entries.map(({ mode, narName, oid }) => {
+    return { mode, oid, name: single ? narName : toGitName(narName, { root, type: entryType(mode) }) }
+  })
+  return encodeTree(written).equals(data)
 }
 
 /** Whether Nix takes an entry of this name; a Git tree, or what an escaped name stands for, may have others. */

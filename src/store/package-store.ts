@@ -14,14 +14,23 @@ import { DEFAULT_STORE_DIR, StorePath } from '../nix/store-path.ts'
 import { errorMessage, GachixError } from '../util/errors.ts'
 import type { AbortOptions } from '../util/lifecycle.ts'
 import { type Logger, silentLogger } from '../util/log.ts'
-import type { IngestSession, NarBody, NarEncoding, PackageEntry, PackageStore, StoredPackage } from './api.ts'
+import type {
+  IngestSession,
+  NarBody,
+  NarEncoding,
+  PackageEntry,
+  PackageStore,
+  Quarantine,
+  StoredPackage,
+} from './api.ts'
 import { Facts } from './facts.ts'
 import { GzipIndex } from './gzip-index.ts'
-import { createIngestSession } from './ingest/create.ts'
+import { createIngestSession, type IngestComponents } from './ingest/create.ts'
 import { listTree } from './listing.ts'
 import { PackMaintenance } from './maintenance.ts'
 import { NarBodies } from './nar-body.ts'
 import { makePlan, type NarPlan, planMemory } from './plan.ts'
+import { QUARANTINE_BYTES, Quarantines, removeStale } from './quarantine/quarantines.ts'
 import { SpliceRecords } from './splice-records.ts'
 import { SpliceScanner } from './splice-scanner.ts'
 import { parseStoredNarInfo } from './stored-narinfo.ts'
@@ -39,6 +48,8 @@ export interface PackageStoreOptions {
   logger?: Logger
   /** The store is opened for one task: packs are merged at the end, and only where that is quickly done. */
   shortLived?: boolean
+  /** The most bytes that packs may take in one quarantine. */
+  quarantineBytes?: number
   /** Where the control socket of the process listens that opens the store; others find it in the lock. */
   controlSocket?: (ownDir: string) => string
 }
@@ -71,6 +82,7 @@ export class GitPackageStore implements PackageStore {
   readonly #bodies: NarBodies
   readonly #gzip: GzipIndex
   readonly #maintenance: PackMaintenance
+  readonly #quarantines: Quarantines
   readonly #plans: LRUCache<Oid, NarPlan>
   readonly #making = new Map<Oid, Promise<NarPlan>>()
   readonly #closing = new AbortController()
@@ -103,6 +115,12 @@ export class GitPackageStore implements PackageStore {
       shortLived: options.shortLived ?? false,
     })
     if (options.shortLived !== true) this.#maintenance.request()
+    this.#quarantines = new Quarantines({
+      ownDir: repository.ownDir,
+      records: this.#records,
+      maxBytes: options.quarantineBytes ?? QUARANTINE_BYTES,
+      logger: this.#logger,
+    })
     this.#plans = new LRUCache({ maxSize: PLAN_CACHE_BYTES, sizeCalculation: planMemory })
   }
 
@@ -123,6 +141,7 @@ export class GitPackageStore implements PackageStore {
       await repository.cleanTemporary()
       const spliceDir = join(repository.ownDir, 'splice')
       await mkdir(spliceDir, { recursive: true })
+      await removeStale(repository.ownDir)
       const logger = options.logger ?? silentLogger
       const refs = await RefStore.open(repository.gitDir, {
         onError: (error) => logger.error({ err: error }, `cannot write packed-refs: ${errorMessage(error)}`),
@@ -212,8 +231,16 @@ export class GitPackageStore implements PackageStore {
   }
 
   ingest(): IngestSession {
+    return createIngestSession(this.#ingestComponents())
+  }
+
+  async quarantine(name: string): Promise<Quarantine> {
+    return await this.#quarantines.open(name, this.#ingestComponents())
+  }
+
+  #ingestComponents(): IngestComponents {
     const { repository, database, refs } = this.#parts
-    return createIngestSession({
+    return {
       pool: this.#pool,
       level: this.#level,
       tmpDir: repository.tmpDir,
@@ -227,7 +254,7 @@ export class GitPackageStore implements PackageStore {
         await refs.update(batch)
         this.#maintenance.request()
       },
-    })
+    }
   }
 
   /** Stops background work, makes all refs visible to git and lets the repository go. Idempotent. */
@@ -240,6 +267,7 @@ export class GitPackageStore implements PackageStore {
     this.#closing.abort()
     await this.#maintenance.close()
     await Promise.allSettled(this.#background)
+    await this.#quarantines.close()
     const { refs, database, facts, lock } = this.#parts
     try {
       await this.#pool.close()

@@ -8,7 +8,7 @@ import type { SpliceRecord } from '../git/splice/record.ts'
 import { splicedLength } from '../git/splice/splice.ts'
 import { storedLength } from '../git/splice/stored.ts'
 import { NarFramer } from '../nix/nar/writer.ts'
-import { type NarVisitor, walkNar } from './nar-walk.ts'
+import { type NarVisitor, TreeNotPackageError, walkNar } from './nar-walk.ts'
 import type { SpliceRecords } from './splice-records.ts'
 
 /** One file of a NAR and the framing before its first byte. */
@@ -94,6 +94,11 @@ export class PlanBuilder implements NarVisitor {
     this.#framer.start()
   }
 
+  /** Length of the NAR as far as it is known. */
+  get narSize(): number {
+    return this.#narSize + this.#framer.length
+  }
+
   /** Size of the file that came last, and where in the NAR its content begins. */
   get lastFile(): { readonly size: number; readonly offset: number } {
     return this.#lastFile
@@ -125,9 +130,10 @@ export class PlanBuilder implements NarVisitor {
       this.#add(executable, oid, found.size, found.record, found.deflatedLength, found.crc32)
       return
     }
-    return this.#database
-      .header(oid)
-      .then(({ size }) => this.#add(executable, oid, size, { kind: 'none' }, 0, 0))
+    return this.#database.header(oid).then(({ type, size }) => {
+      if (type !== 'blob') throw new TreeNotPackageError(this.#tree, `the file ${oid} is a ${type}`)
+      this.#add(executable, oid, size, { kind: 'none' }, 0, 0)
+    })
   }
 
   finish(): NarPlan {

@@ -20,11 +20,14 @@ export interface SpliceableBlob {
 export class SpliceRecords {
   readonly #database: ObjectDatabase
   readonly directory: string
+  readonly #fallback: SpliceRecords | undefined
   readonly #sidecars = new Map<string, Sidecar | undefined>()
 
-  constructor(database: ObjectDatabase, directory: string) {
+  /** @param fallback knows of packs that have no sidecar in this directory */
+  constructor(database: ObjectDatabase, directory: string, fallback?: SpliceRecords) {
     this.#database = database
     this.directory = directory
+    this.#fallback = fallback
   }
 
   /** Where the sidecar of a pack lies. */
@@ -44,7 +47,7 @@ export class SpliceRecords {
 
   /** What is known of the object at a position of a pack's index. */
   at(pack: Pack, position: number): SpliceRecord {
-    return this.#sidecar(pack)?.record(position) ?? NO_RECORD
+    return this.#sidecar(pack)?.record(position) ?? this.#fallback?.at(pack, position) ?? NO_RECORD
   }
 
   /** Lets go of the sidecar of a pack that is no longer used. */

@@ -135,6 +135,10 @@ export class MemoryStore implements PackageStore {
     throw new Error('nothing is added to this store')
   }
 
+  quarantine(): Promise<never> {
+    throw new Error('nothing is added to this store')
+  }
+
   async *#read(bytes: Buffer, range?: ByteRange, options: AbortOptions = {}): AsyncGenerator<Uint8Array> {
     const { signal } = options
     if (signal) this.signals.push(signal)

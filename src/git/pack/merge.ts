@@ -5,20 +5,15 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { crc32 } from 'node:zlib'
-import { writeFully } from '../durable-file.ts'
 import { throwIfAborted } from '../inflate.ts'
 import { CorruptPackError, CorruptPackIndexError, UnmergeablePackError } from '../object-errors.ts'
 import type { SpliceRecord } from '../splice/record.ts'
+import { CopyOutput, CopySource, copyEntry, copyWindow, ENTRIES_A_TURN } from './copy.ts'
 import { type FinishedPack, finishSortedPack } from './finish.ts'
-import { isDelta, MAX_ENTRY_HEADER_BYTES, PACK_HEADER_BYTES, PACK_TRAILER_BYTES } from './format.ts'
+import { isDelta } from './format.ts'
 import { type LeaveOut, MergePlan } from './merge-plan.ts'
 import type { Pack } from './pack.ts'
 
-/** Bytes in one read or write. */
-const BUFFER_SIZE = 1024 * 1024
-/** Entries between pauses in which other work gets its turn. */
-const ENTRIES_A_TURN = 256
 /** How much later than its newest source a merged pack is dated, in milliseconds: enough to come before it. */
 const DATED_LATER = 0.01
 
@@ -113,10 +108,10 @@ async function write(plan: MergePlan, options: MergeOptions): Promise<FinishedPa
 
 /** Copies all rows; gives the length of the file. */
 async function copyAll(plan: MergePlan, file: FileHandle, signal: AbortSignal | undefined): Promise<number> {
-  const window = Buffer.allocUnsafeSlow(BUFFER_SIZE)
-  const output = new Output(file)
+  const window = copyWindow()
+  const output = new CopyOutput(file)
   for (const [number, pack] of plan.packs.entries()) {
-    await reading(pack, () => copyEntries(plan, number, new Source(pack, window), output, signal))
+    await reading(pack, () => copyEntries(plan, number, new CopySource(pack, window), output, signal))
   }
   await output.flush()
   return output.position
@@ -139,8 +134,8 @@ async function reading<T>(pack: Pack, work: () => Promise<T>): Promise<T> {
 async function copyEntries(
   plan: MergePlan,
   number: number,
-  source: Source,
-  output: Output,
+  source: CopySource,
+  output: CopyOutput,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const pack = plan.packs[number]!
@@ -152,93 +147,7 @@ async function copyEntries(
     }
     const row = plan.rowOf(number, position)
     if (row === undefined) continue
-    const start = pack.index.offsetAt(position)
-    const length = pack.index.lengthFrom(start)
-    if (!source.has(start, Math.min(length, MAX_ENTRY_HEADER_BYTES))) await source.fill(start)
-    if (isDelta(pack.parseEntry(source.at(start, length), start).type))
-      throw new UnmergeablePackError(pack, `object ${pack.index.oidAt(position)} is a delta`)
     plan.place(row, output.position)
-    let crc = 0
-    for (let done = 0; done < length; ) {
-      if (!source.has(start + done, 1)) {
-        throwIfAborted(signal)
-        await source.fill(start + done)
-      }
-      const piece = source.at(start + done, length - done)
-      crc = crc32(piece, crc)
-      done += piece.length
-      for (let at = output.append(piece); at < piece.length; at += output.append(piece.subarray(at))) {
-        await output.flush()
-      }
-    }
-    if (crc !== pack.index.crc32At(position)) {
-      throw new UnmergeablePackError(
-        pack,
-        `object ${pack.index.oidAt(position)} does not have the CRC-32 that the index names; check it with "git fsck"`,
-      )
-    }
-  }
-}
-
-/** A pack that is read front to back through a window. */
-class Source {
-  readonly #pack: Pack
-  readonly #buffer: Buffer
-  #start = 0
-  #length = 0
-
-  constructor(pack: Pack, buffer: Buffer) {
-    this.#pack = pack
-    this.#buffer = buffer
-  }
-
-  /** Whether the window has `length` bytes from `position` on. */
-  has(position: number, length: number): boolean {
-    return position >= this.#start && position + length <= this.#start + this.#length
-  }
-
-  /** Moves the window to `position`. @throws CorruptPackError when the file ends there */
-  async fill(position: number): Promise<void> {
-    const left = this.#pack.size - PACK_TRAILER_BYTES - position
-    const length = await this.#pack.readAt(this.#buffer.subarray(0, Math.min(BUFFER_SIZE, left)), position)
-    if (length === 0) throw new CorruptPackError(`${this.#pack.path} is cut off`)
-    this.#start = position
-    this.#length = length
-  }
-
-  /** At most `length` bytes from `position` on, as far as the window has them; valid until the next `fill`. */
-  at(position: number, length: number): Buffer {
-    const from = position - this.#start
-    return this.#buffer.subarray(from, Math.min(from + length, this.#length))
-  }
-}
-
-/** The file that is written, through a buffer. */
-class Output {
-  readonly #file: FileHandle
-  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_SIZE)
-  #used = 0
-  #written = PACK_HEADER_BYTES
-
-  constructor(file: FileHandle) {
-    this.#file = file
-  }
-
-  /** Where the next byte goes in the file. */
-  get position(): number {
-    return this.#written + this.#used
-  }
-
-  /** Takes as many of the bytes as there is room for; gives their number. */
-  append(bytes: Buffer): number {
-    const count = bytes.copy(this.#buffer, this.#used)
-    this.#used += count
-    return count
-  }
-
-  async flush(): Promise<void> {
-    await writeFully(this.#file, this.#buffer.subarray(0, this.#used), this.#written)
-    this.#written += this.#used
-    this.#used = 0
+    await copyEntry(pack, position, source, output, signal)
   }
 }

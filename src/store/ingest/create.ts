@@ -3,13 +3,13 @@ import type { DeflatePool } from '../../git/deflate/pool.ts'
 import type { ObjectDatabase } from '../../git/object-database.ts'
 import type { Oid } from '../../git/oid.ts'
 import type { FinishedPack } from '../../git/pack/finish.ts'
-import { PackWriter } from '../../git/pack/writer.ts'
+import { PackWriter, type PackWriterOptions } from '../../git/pack/writer.ts'
 import type { RefBatch } from '../../git/refs/journal-format.ts'
 import { Lane } from './lane.ts'
 import { Publisher } from './publisher.ts'
 import { PackIngestSession } from './session.ts'
 
-/** What an ingest session needs of the store. */
+/** What ingest sessions and quarantines need of the store. */
 export interface IngestComponents {
   readonly pool: DeflatePool
   /** zlib level of trees, commits and narinfos. */
@@ -27,18 +27,15 @@ export interface IngestComponents {
 /** While one package waits for its source or its disk, the others deflate. */
 const LANES = availableParallelism()
 
-/** Puts a session together. */
-export function createIngestSession(components: IngestComponents): PackIngestSession {
-  const { pool, level, tmpDir, packDir, spliceDir, database } = components
-  let bytesWritten = 0
-  const onPack = async (pack: FinishedPack): Promise<void> => {
-    bytesWritten += pack.size
-    await database.addPack(pack.path)
-  }
-  const writerOptions = { pool, level, tmpDir, has: (oid: Oid) => database.has(oid) }
-  const publisher = new Publisher({
+/** Told of every pack that is complete and known. */
+export type PackHandler = (pack: FinishedPack) => Promise<void>
+
+/** What publishes packages whose contents are stored. */
+export function createPublisher(components: IngestComponents, onPack: PackHandler): Publisher {
+  const { packDir, spliceDir } = components
+  return new Publisher({
     commitOf: components.commitOf,
-    openPack: () => PackWriter.create(writerOptions),
+    openPack: () => PackWriter.create(writerOptions(components)),
     completePack: async (writer) => {
       const pack = await writer.finish(packDir, spliceDir)
       if (pack !== undefined) await onPack(pack)
@@ -46,10 +43,25 @@ export function createIngestSession(components: IngestComponents): PackIngestSes
     prepare: components.prepare,
     publish: components.publish,
   })
+}
+
+/** Puts a session together. */
+export function createIngestSession(components: IngestComponents): PackIngestSession {
+  const { packDir, spliceDir, database } = components
+  let bytesWritten = 0
+  const onPack = async (pack: FinishedPack): Promise<void> => {
+    bytesWritten += pack.size
+    await database.addPack(pack.path)
+  }
+  const laneOptions = { ...writerOptions(components), packDir, spliceDir, onPack }
   return new PackIngestSession({
-    lanes: Array.from({ length: LANES }, () => new Lane({ ...writerOptions, packDir, spliceDir, onPack })),
-    publisher,
+    lanes: Array.from({ length: LANES }, () => new Lane(laneOptions)),
+    publisher: createPublisher(components, onPack),
     isPresent: components.isPresent,
     bytesWritten: () => bytesWritten,
   })
+}
+
+function writerOptions({ pool, level, tmpDir, database }: IngestComponents): PackWriterOptions {
+  return { pool, level, tmpDir, has: (oid) => database.has(oid) }
 }

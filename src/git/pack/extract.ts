@@ -1,0 +1,96 @@
+import { type FileHandle, open, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { throwIfAborted } from '../inflate.ts'
+import type { SpliceRecord } from '../splice/record.ts'
+import { CopyOutput, CopySource, copyEntry, copyWindow, ENTRIES_A_TURN } from './copy.ts'
+import { type FinishedPack, finishPack, type PackEntry } from './finish.ts'
+import type { Pack } from './pack.ts'
+
+/** An entry to copy. */
+export interface ExtractedEntry {
+  readonly pack: Pack
+  /** Position in the pack's index. */
+  readonly position: number
+  readonly splice: SpliceRecord
+}
+
+export interface ExtractOptions {
+  /** Where the unfinished pack lies; on the file system of the repository. */
+  tmpDir: string
+  /** The repository's `objects/pack`. */
+  packDir: string
+  /** Where splice sidecars lie. */
+  spliceDir: string
+  signal?: AbortSignal | undefined
+}
+
+/**
+ * Writes a pack of the given entries, in their order, each as it lies in its own pack. None may be a delta.
+ *
+ * @throws UnmergeablePackError when an entry is a delta or damaged
+ * @throws AbortedError; whatever is thrown, nothing is left behind
+ */
+export async function extractEntries(
+  entries: Iterable<ExtractedEntry>,
+  options: ExtractOptions,
+): Promise<FinishedPack> {
+  const { tmpDir, packDir, spliceDir, signal } = options
+  const path = join(tmpDir, `extract-${process.pid}-${crypto.randomUUID()}.tmp`)
+  const file = await open(path, 'wx+', 0o600)
+  try {
+    const copied = await copyAll(entries, file, signal)
+    return await finishPack({ file, path, packDir, spliceDir, ...copied })
+  } catch (error) {
+    await file.close().catch(() => {})
+    await unlink(path).catch(() => {})
+    throw error
+  }
+}
+
+async function copyAll(
+  entries: Iterable<ExtractedEntry>,
+  file: FileHandle,
+  signal: AbortSignal | undefined,
+): Promise<{ size: number; entries: PackEntry[] }> {
+  const output = new CopyOutput(file)
+  const sources = new Map<Pack, CopySource>()
+  const copied: PackEntry[] = []
+  try {
+    for (const { pack, position, splice } of entries) {
+      if (copied.length % ENTRIES_A_TURN === 0) {
+        await setImmediate()
+        throwIfAborted(signal)
+      }
+      copied.push({
+        oid: pack.index.oidAt(position),
+        offset: output.position,
+        crc32: pack.index.crc32At(position),
+        splice,
+      })
+      await copyEntry(pack, position, sourceOf(pack, sources), output, signal)
+    }
+    await output.flush()
+    return { size: output.position, entries: copied }
+  } finally {
+    for (const pack of sources.keys()) pack.release()
+  }
+}
+
+/** Windows kept at a time: each takes 1 MiB, and what lies together was received together. */
+const MAX_SOURCES = 8
+
+/** The window on a pack, which is kept open as long as it has one. */
+function sourceOf(pack: Pack, sources: Map<Pack, CopySource>): CopySource {
+  const known = sources.get(pack)
+  if (known !== undefined) return known
+  const [oldest] = sources.keys()
+  if (sources.size === MAX_SOURCES && oldest !== undefined) {
+    sources.delete(oldest)
+    oldest.release()
+  }
+  pack.retain()
+  const source = new CopySource(pack, copyWindow())
+  sources.set(pack, source)
+  return source
+}

@@ -1,0 +1,17 @@
+import type { Oid } from '../../git/oid.ts'
+import type { StorePath } from '../../nix/store-path.ts'
+import { GachixError } from '../../util/errors.ts'
+
+/** The commit that was announced for a package is not the one that its facts make. */
+export class CommitMismatchError extends GachixError {
+  constructor(path: StorePath, announced: Oid, reason: string) {
+    super('ERR_COMMIT_MISMATCH', `${announced} is not the commit of ${path}: ${reason}`)
+  }
+}
+
+/** A quarantine is opened that is open already. */
+export class QuarantineInUseError extends GachixError {
+  constructor(name: string) {
+    super('ERR_QUARANTINE_IN_USE', `the quarantine ${JSON.stringify(name)} is in use; close it first`)
+  }
+}

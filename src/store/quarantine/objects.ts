@@ -1,0 +1,171 @@
+import { createReadStream } from 'node:fs'
+import { readdir, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { DeflatePool } from '../../git/deflate/pool.ts'
+import { ObjectDatabase } from '../../git/object-database.ts'
+import { removePackFiles } from '../../git/pack/files.ts'
+import type { Pack } from '../../git/pack/pack.ts'
+import { PARTIAL_SUFFIX, type PackLimits, receivePack } from '../../git/pack/receive.ts'
+import { BudgetExceededError } from '../../git/pack/receive-errors.ts'
+import { PackWriter } from '../../git/pack/writer.ts'
+import { errorMessage, GachixError } from '../../util/errors.ts'
+import type { Logger } from '../../util/log.ts'
+import type { ReceivedPack } from '../api.ts'
+import { SpliceRecords } from '../splice-records.ts'
+import type { QuarantineFolder } from './folder.ts'
+
+/** What a killed process left was within its limits when it came; its length is known. */
+const NO_LIMIT = { objects: 0xffffffff, inflatedBytes: Number.MAX_SAFE_INTEGER }
+
+export interface QuarantineObjectsOptions {
+  folder: QuarantineFolder
+  pool: DeflatePool
+  /** zlib level of trees and commits that deltas make. */
+  level: number
+  /** The splice records of the store's own packs. */
+  storeRecords: SpliceRecords
+  /** The most bytes that the packs may take. */
+  maxBytes: number
+  logger: Logger
+}
+
+/** The objects of one quarantine, and through them those of the store. */
+export class QuarantineObjects {
+  /** Finds objects here, then in the store. */
+  readonly database: ObjectDatabase
+  readonly records: SpliceRecords
+  readonly #options: QuarantineObjectsOptions
+  /** Packs that were there before this use of the quarantine, or that are no longer needed in it. */
+  readonly #old = new Set<string>()
+
+  private constructor(database: ObjectDatabase, options: QuarantineObjectsOptions) {
+    this.database = database
+    this.#options = options
+    this.records = new SpliceRecords(database, options.folder.spliceDir, options.storeRecords)
+  }
+
+  /** Opens the folder and takes up what is there, also what a killed process was receiving. */
+  static async open(options: QuarantineObjectsOptions): Promise<QuarantineObjects> {
+    const { folder, logger } = options
+    await folder.prepare()
+    const database = await ObjectDatabase.open(folder.objectsDir, {
+      tempDir: folder.tmpDir,
+      onProblem: (error) => logger.warn({ err: error }, `a pack is left out: ${errorMessage(error)}`),
+    })
+    const objects = new QuarantineObjects(database, options)
+    try {
+      await objects.#salvage()
+    } catch (error) {
+      objects.close()
+      throw error
+    }
+    for (const { id } of objects.packs()) objects.#old.add(id)
+    return objects
+  }
+
+  /** The quarantine's own packs, oldest first. */
+  packs(): Pack[] {
+    return this.database
+      .packs()
+      .filter((pack) => this.owns(pack))
+      .reverse()
+  }
+
+  /** Whether a pack is the quarantine's, not the store's. */
+  owns(pack: Pack): boolean {
+    return dirname(pack.path) === this.#options.folder.packDir
+  }
+
+  /** Takes in a pack, see `Quarantine.receive`. Older packs make room for it. */
+  async receive(
+    source: AsyncIterable<Uint8Array>,
+    limits: PackLimits,
+    signal: AbortSignal | undefined,
+  ): Promise<ReceivedPack> {
+    await this.database.refresh()
+    await this.#makeRoom(limits.packBytes)
+    const room = this.#options.maxBytes - this.#bytes()
+    if (room <= 0) throw new BudgetExceededError('bytes in quarantine', this.#bytes(), this.#options.maxBytes)
+    return await this.#receive(source, { ...limits, packBytes: Math.min(limits.packBytes, room) }, signal)
+  }
+
+  /** Removes packs. */
+  async remove(packs: readonly Pack[]): Promise<void> {
+    if (packs.length === 0) return
+    await this.database.retirePacks(packs, async () => {
+      await removePackFiles(this.#options.folder.packDir, packs)
+      for (const pack of packs) {
+        this.records.forget(pack)
+        await this.records.remove(pack.id)
+      }
+    })
+  }
+
+  /** Says that everything here is needed. */
+  hold(): void {
+    this.#old.clear()
+  }
+
+  /** Says that everything here may make room for what comes. */
+  release(): void {
+    for (const { id } of this.packs()) this.#old.add(id)
+  }
+
+  close(): void {
+    this.records.close()
+    this.database.close()
+  }
+
+  async #receive(
+    source: AsyncIterable<Uint8Array>,
+    limits: PackLimits,
+    signal: AbortSignal | undefined,
+  ): Promise<ReceivedPack> {
+    const { folder, pool, level } = this.#options
+    const { tmpDir, packDir, spliceDir } = folder
+    const { database } = this
+    return await receivePack(source, {
+      limits,
+      tmpDir,
+      packDir,
+      spliceDir,
+      database,
+      openPack: () => PackWriter.create({ tmpDir, pool, level, has: (oid) => database.has(oid) }),
+      onPack: async ({ path }) => {
+        const pack = await database.addPack(path)
+        this.#old.delete(pack.id)
+        this.records.refresh(pack)
+      },
+      signal,
+    })
+  }
+
+  async #salvage(): Promise<void> {
+    const { tmpDir } = this.#options.folder
+    for (const name of await readdir(tmpDir)) {
+      const path = join(tmpDir, name)
+      const { size } = await stat(path)
+      if (name.endsWith(PARTIAL_SUFFIX) && size > 0) {
+        // It always breaks off; what was whole is kept.
+        await this.#receive(createReadStream(path), { ...NO_LIMIT, packBytes: size }, undefined).catch(
+          (error: unknown) => {
+            if (!(error instanceof GachixError)) throw error
+          },
+        )
+      }
+      await rm(path, { force: true })
+    }
+  }
+
+  async #makeRoom(bytes: number): Promise<void> {
+    const packs = this.packs().filter(({ id }) => this.#old.has(id))
+    for (const pack of packs) {
+      if (this.#bytes() + bytes <= this.#options.maxBytes) return
+      await this.remove([pack])
+    }
+  }
+
+  #bytes(): number {
+    return this.packs().reduce((sum, { size }) => sum + size, 0)
+  }
+}

@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { createGunzip, gunzipSync } from 'node:zlib'
+import { parseCommit } from '../../git/commit.ts'
+import type { ObjectDatabase } from '../../git/object-database.ts'
+import { MalformedObjectError } from '../../git/object-errors.ts'
+import { hashObject, type Oid } from '../../git/oid.ts'
+import { ContentAddressMismatchError, createContentCheck } from '../../nix/content-check.ts'
+import { formatHash } from '../../nix/hash.ts'
+import type { PathInfo } from '../../nix/path-info.ts'
+import { createReclaimer } from '../../util/reclaim.ts'
+import { MissingReferenceError, NarMismatchError } from '../ingest/errors.ts'
+import { NarBodies } from '../nar-body.ts'
+import { packageCommit } from '../package-commit.ts'
+import type { NarPlan } from '../plan.ts'
+import type { SpliceRecords } from '../splice-records.ts'
+import { CommitMismatchError } from './errors.ts'
+import { planOf } from './walks.ts'
+
+/** A commit of a package with thousands of references has some hundred KB. */
+const MAX_COMMIT_SIZE = 16 * 1024 * 1024
+/** NARs up to this size are inflated at once; larger ones in pieces, off the main thread. */
+const SMALL_NAR = 256 * 1024
+const PIECE = 256 * 1024
+
+/** Where a proof finds what it needs. */
+export interface ProofComponents {
+  /** Objects of the quarantine and of the store. */
+  readonly database: ObjectDatabase
+  readonly records: SpliceRecords
+  /** The commit of a package that is published or has been admitted. */
+  readonly commitOf: (hash: string) => Oid | undefined
+}
+
+export interface ProofOptions {
+  signal?: AbortSignal | undefined
+  proveContentAddress?: boolean | undefined
+}
+
+/**
+ * Proves that a commit is a package's: see `Quarantine.admit`.
+ *
+ * @returns the package's tree
+ * @throws NarMismatchError, TreeNotPackageError, CommitMismatchError, MissingReferenceError, ContentAddressMismatchError
+ */
+export async function provePackage(
+  info: PathInfo,
+  commit: Oid,
+  components: ProofComponents,
+  options: ProofOptions,
+): Promise<Oid> {
+  const tree = await proveCommit(info, commit, components, options.signal)
+  await proveContents(info, tree, components, options)
+  return tree
+}
+
+/** Rebuilds the commit from the path's facts; gives the tree that it names. */
+async function proveCommit(
+  info: PathInfo,
+  announced: Oid,
+  { database, commitOf }: ProofComponents,
+  signal: AbortSignal | undefined,
+): Promise<Oid> {
+  const { storePath } = info
+  const { type, data } = await database.read(announced, {
+    maxSize: MAX_COMMIT_SIZE,
+    ...(signal && { signal }),
+  })
+  if (type !== 'commit') throw new CommitMismatchError(storePath, announced, `it is a ${type}`)
+  const references = info.references.filter(({ hash }) => hash !== storePath.hash)
+  const missing = references.filter(({ hash }) => commitOf(hash) === undefined)
+  if (missing.length > 0) throw new MissingReferenceError(storePath, missing)
+  const parents = references.map(({ hash }) => commitOf(hash)!)
+  const found = parse(info, announced, data)
+  if (hashObject('commit', packageCommit(storePath, found.tree, parents)) === announced) return found.tree
+  const isParents = found.parents.join() === parents.join()
+  throw new CommitMismatchError(
+    storePath,
+    announced,
+    isParents
+      ? 'its author, committer or message are others than gachix writes'
+      : `its parents are not the commits of the ${references.length} references`,
+  )
+}
+
+function parse(info: PathInfo, oid: Oid, data: Buffer): ReturnType<typeof parseCommit> {
+  try {
+    return parseCommit(data)
+  } catch (error) {
+    if (!(error instanceof MalformedObjectError)) throw error
+    throw new CommitMismatchError(info.storePath, oid, error.message)
+  }
+}
+
+/** Makes the NAR anew and compares it with the path's facts. */
+async function proveContents(
+  info: PathInfo,
+  tree: Oid,
+  { database, records }: ProofComponents,
+  options: ProofOptions,
+): Promise<void> {
+  const plan = await planOf(database, records, tree, info, options.signal)
+  const bodies = new NarBodies(database, () => {})
+  const expected = formatHash(info.narHash, 'nix32')
+  // The spliced form is one stream to inflate, where the plain one is one for each file.
+  const spliced = plan.crc32 === undefined ? undefined : narOfGzip(plan, plan.crc32, bodies, options.signal)
+  if (spliced !== undefined && (await hashOf(info, spliced, options).catch(() => '')) === expected) return
+  options.signal?.throwIfAborted()
+  const actual = await hashOf(info, bodies.plain(plan).read(undefined, reading(options.signal)), options)
+  if (actual !== expected) throw new NarMismatchError(info.storePath, 'the hash', expected, actual)
+}
+
+async function hashOf(
+  info: PathInfo,
+  nar: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  { signal, proveContentAddress }: ProofOptions,
+): Promise<string> {
+  const hash = createHash('sha256')
+  const reclaim = createReclaimer()
+  const check = proveContentAddress === true ? createContentCheck(info) : undefined
+  if (proveContentAddress === true && check === undefined)
+    throw new ContentAddressMismatchError(info.storePath, 'it has no content address that can be proven')
+  let size = 0
+  for await (const chunk of nar) {
+    signal?.throwIfAborted()
+    size += chunk.length
+    if (size > info.narSize) break
+    hash.update(chunk)
+    check?.update(chunk)
+    reclaim(chunk.length)
+  }
+  if (size !== info.narSize)
+    throw new NarMismatchError(
+      info.storePath,
+      'a size of',
+      String(info.narSize),
+      `other than ${info.narSize}`,
+    )
+  const actual = formatHash({ algorithm: 'sha256', digest: hash.digest() }, 'nix32')
+  if (actual === formatHash(info.narHash, 'nix32')) check?.finish()
+  return actual
+}
+
+/** The NAR by way of its spliced gzip form. */
+async function* narOfGzip(
+  plan: NarPlan,
+  crc32: number,
+  bodies: NarBodies,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  const body = bodies.gzip(plan, crc32)
+  const chunks = body.read(undefined, reading(signal))
+  if (plan.narSize <= SMALL_NAR && body.size <= SMALL_NAR) {
+    yield gunzipSync(Buffer.concat(await Array.fromAsync(chunks)), { maxOutputLength: plan.narSize + 1 })
+    return
+  }
+  const source = Readable.from(chunks, { objectMode: false, highWaterMark: 2 * PIECE })
+  const gunzip = createGunzip({ chunkSize: PIECE })
+  source.on('error', (error) => gunzip.destroy(error))
+  try {
+    yield* source.pipe(gunzip) as AsyncIterable<Buffer>
+  } finally {
+    source.destroy()
+  }
+}
+
+function reading(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal }
+}

@@ -1,0 +1,179 @@
+import { PackGoneError } from '../../git/object-errors.ts'
+import type { Oid } from '../../git/oid.ts'
+import { type ExtractedEntry, extractEntries } from '../../git/pack/extract.ts'
+import type { Pack } from '../../git/pack/pack.ts'
+import type { PathInfo } from '../../nix/path-info.ts'
+import type { AbortOptions } from '../../util/lifecycle.ts'
+import type { AdmitOptions, IngestOutcome, Quarantine, ReceivedPack, ReceiveLimits } from '../api.ts'
+import { createPublisher, type IngestComponents, type PackHandler } from '../ingest/create.ts'
+import type { QuarantineObjects } from './objects.ts'
+import { provePackage } from './proof.ts'
+import { missingBlobs, packageObjects } from './walks.ts'
+
+/** A pack goes once what it holds beside published objects is less than this share of it, or these bytes. */
+const LITTLE_SHARE = 1 / 8
+const LITTLE_BYTES = 64 * 1024
+
+interface Admitted {
+  readonly info: PathInfo
+  readonly commit: Oid
+  readonly tree: Oid
+}
+
+export interface StoreQuarantineComponents {
+  objects: QuarantineObjects
+  /** What publishing needs of the store. */
+  store: IngestComponents
+  /** Told when the quarantine is closed. */
+  onClose: () => void
+}
+
+/** Objects from elsewhere in a folder of their own, until packages made of them are proven and published. */
+export class StoreQuarantine implements Quarantine {
+  readonly #objects: QuarantineObjects
+  readonly #store: IngestComponents
+  readonly #onClose: () => void
+  /** By hash part, references first. */
+  readonly #admitted = new Map<string, Admitted>()
+  /** Packs are written and removed one after the other. */
+  #turn: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor({ objects, store, onClose }: StoreQuarantineComponents) {
+    this.#objects = objects
+    this.#store = store
+    this.#onClose = onClose
+  }
+
+  has(oid: string): boolean {
+    return this.#objects.database.has(oid)
+  }
+
+  async read(
+    oid: string,
+    options: AbortOptions & { maxSize: number },
+  ): Promise<{ type: string; data: Buffer }> {
+    return await this.#objects.database.read(oid, options)
+  }
+
+  receive(
+    pack: AsyncIterable<Uint8Array>,
+    limits: ReceiveLimits,
+    options: AbortOptions = {},
+  ): Promise<ReceivedPack> {
+    return this.#inTurn(() => this.#objects.receive(pack, limits, options.signal))
+  }
+
+  async missingBlobs(tree: string, options: AbortOptions = {}): Promise<string[]> {
+    return await this.#fresh(() => missingBlobs(this.#objects.database, tree, options.signal))
+  }
+
+  async admit(info: PathInfo, commit: string, options: AdmitOptions = {}): Promise<IngestOutcome> {
+    const { hash } = info.storePath
+    if (this.#store.isPresent(hash) || this.#admitted.has(hash)) return 'present'
+    const { database, records } = this.#objects
+    const components = { database, records, commitOf: (part: string) => this.#commitOf(part) }
+    this.#objects.hold()
+    const tree = await this.#fresh(() => provePackage(info, commit, components, options))
+    this.#admitted.set(hash, { info, commit, tree })
+    return 'added'
+  }
+
+  publish(options: AbortOptions = {}): Promise<void> {
+    return this.#inTurn(() => this.#publish(options.signal))
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#turn
+    this.#objects.close()
+    this.#onClose()
+  }
+
+  #commitOf(hash: string): Oid | undefined {
+    return this.#store.commitOf(hash) ?? this.#admitted.get(hash)?.commit
+  }
+
+  async #publish(signal: AbortSignal | undefined): Promise<void> {
+    const admitted = [...this.#admitted.values()]
+    if (admitted.length === 0) return
+    await this.#fresh(async () => {
+      const entries = await this.#newEntries(admitted, signal)
+      const { tmpDir, packDir, spliceDir } = this.#store
+      if (entries.length > 0)
+        await this.#onPack(await extractEntries(entries, { tmpDir, packDir, spliceDir, signal }))
+    })
+    const publisher = createPublisher(this.#store, this.#onPack)
+    for (const { info, tree } of admitted) publisher.add({ info, tree, single: false, durable: true })
+    await publisher.publishReady()
+    publisher.checkNothingLeft()
+    for (const { info } of admitted) this.#admitted.delete(info.storePath.hash)
+    await this.#clean(admitted)
+  }
+
+  readonly #onPack: PackHandler = async ({ path }) => {
+    await this.#store.database.addPack(path)
+  }
+
+  /** What the store lacks of the packages: where it lies here. */
+  async #newEntries(
+    admitted: readonly Admitted[],
+    signal: AbortSignal | undefined,
+  ): Promise<ExtractedEntry[]> {
+    const { database, records } = this.#objects
+    const chosen = new Set<Oid>()
+    for (const { tree } of admitted) {
+      for (const oid of await packageObjects(database, tree, signal))
+        if (!this.#store.database.has(oid)) chosen.add(oid)
+    }
+    const entries: ExtractedEntry[] = []
+    for (const oid of chosen) {
+      const location = database.locate(oid)
+      // It has come into the store meanwhile, or has left this place: whoever asks next finds out.
+      if (location?.kind !== 'pack') throw new PackGoneError(`with object ${oid}`)
+      const { pack, position } = location
+      entries.push({ pack, position, splice: records.at(pack, position) })
+    }
+    return entries
+  }
+
+  /** Removes the packs that publishing has left with little of use. */
+  async #clean(admitted: readonly Admitted[]): Promise<void> {
+    const commits = new Set(admitted.map(({ commit }) => commit))
+    const isOfUse = (oid: Oid): boolean => !commits.has(oid) && !this.#store.database.has(oid)
+    const spent = this.#objects.packs().filter((pack) => {
+      const left = bytesWhere(pack, isOfUse)
+      return left <= Math.max(LITTLE_BYTES, pack.size * LITTLE_SHARE)
+    })
+    await this.#objects.remove(spent)
+    if (this.#admitted.size === 0) this.#objects.release()
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => {})
+    return turn
+  }
+
+  /** Does something with what is in the store now; once more when its packs were merged meanwhile. */
+  async #fresh<T>(work: () => Promise<T>): Promise<T> {
+    const { database } = this.#objects
+    await database.refresh()
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof PackGoneError)) throw error
+      await database.refresh()
+      return await work()
+    }
+  }
+}
+
+function bytesWhere(pack: Pack, matches: (oid: Oid) => boolean): number {
+  let bytes = 0
+  for (let position = 0; position < pack.index.count; position++) {
+    if (matches(pack.index.oidAt(position))) bytes += pack.index.lengthAt(position)
+  }
+  return bytes
+}

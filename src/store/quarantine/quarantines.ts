@@ -1,0 +1,59 @@
+import type { Logger } from '../../util/log.ts'
+import type { IngestComponents } from '../ingest/create.ts'
+import type { SpliceRecords } from '../splice-records.ts'
+import { QuarantineInUseError } from './errors.ts'
+import { QuarantineFolder, quarantineRoot } from './folder.ts'
+import { QuarantineObjects } from './objects.ts'
+import { StoreQuarantine } from './quarantine.ts'
+
+export { removeStale } from './folder.ts'
+
+/** Disk space of one quarantine. The largest closures have some GB, and are published in parts. */
+export const QUARANTINE_BYTES = 16 * 1024 * 1024 * 1024
+
+export interface QuarantinesOptions {
+  /** gachix's own folder in the repository. */
+  ownDir: string
+  /** The splice records of the store's packs. */
+  records: SpliceRecords
+  maxBytes: number
+  logger: Logger
+}
+
+/** The quarantines of a store that are open. */
+export class Quarantines {
+  readonly #options: QuarantinesOptions
+  readonly #open = new Map<string, StoreQuarantine | undefined>()
+
+  constructor(options: QuarantinesOptions) {
+    this.#options = options
+  }
+
+  /** @throws QuarantineInUseError */
+  async open(name: string, store: IngestComponents): Promise<StoreQuarantine> {
+    if (this.#open.has(name)) throw new QuarantineInUseError(name)
+    this.#open.set(name, undefined)
+    const { ownDir, records, maxBytes, logger } = this.#options
+    try {
+      const objects = await QuarantineObjects.open({
+        folder: new QuarantineFolder(quarantineRoot(ownDir), name),
+        pool: store.pool,
+        level: store.level,
+        storeRecords: records,
+        maxBytes,
+        logger,
+      })
+      const quarantine = new StoreQuarantine({ objects, store, onClose: () => this.#open.delete(name) })
+      this.#open.set(name, quarantine)
+      return quarantine
+    } catch (error) {
+      this.#open.delete(name)
+      throw error
+    }
+  }
+
+  /** Closes those that are open. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#open.values()].map((quarantine) => quarantine?.close()))
+  }
+}
