@@ -88,6 +88,7 @@ export class Node implements Startable {
     const http = createHttpServer({
       store: workspace.store,
       keys: [key],
+      ...(config.server.git && { git: workspace.store.git }),
       settings: config.server,
       logger: logger.child({ part: 'http' }),
       version: VERSION,

@@ -103,6 +103,11 @@ export const SETTINGS = {
       default: true,
       description: 'Let Nix clients ask for many paths at once.',
     }),
+    git: setting(boolean, {
+      default: true,
+      description:
+        'Serve the repository to Git clients at /git, read-only: all of its objects can be fetched from there.',
+    }),
     max_transfers: setting(integer(1, 65535), {
       default: 256,
       unit: 'NAR responses at a time',

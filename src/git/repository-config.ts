@@ -9,12 +9,15 @@ import { UnsupportedRepositoryError } from './repository-errors.ts'
 
 /**
  * What keeps spliceable packs as they are: no deltas on repack, no automatic repack, and no fetch that is exploded into
- * loose objects.
+ * loose objects. And what lets a stock `git-upload-pack`, behind sshd for instance, serve single packages as we do: those who fetch
+ * name objects by their ids, and leave out blobs that they have.
  */
 const SETTINGS = [
   ['pack.window', '0'],
   ['gc.auto', '0'],
   ['transfer.unpackLimit', '1'],
+  ['uploadpack.allowFilter', 'true'],
+  ['uploadpack.allowAnySHA1InWant', 'true'],
 ] as const
 
 /** Extensions that change nothing of what gachix reads and writes. */

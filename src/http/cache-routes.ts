@@ -22,6 +22,8 @@ export interface CacheSettings {
 
 export interface CacheComponents {
   readonly store: PackageStore
+  /** Whether the repository is served to Git clients. */
+  readonly git?: object
   /** Keys whose signatures are added to every narinfo. */
   readonly keys: readonly SecretKey[]
   readonly settings: CacheSettings
@@ -95,10 +97,11 @@ export class CacheRoutes {
   }
 
   #landing({ req }: Exchange): string {
-    const { store, version, ownUrl } = this.#components
+    const { store, version, ownUrl, git } = this.#components
     const url = publicUrl(req, ownUrl())
     const { storeDir, size } = store
-    return landingPage({ url, storeDir, packages: size, publicKeys: this.#publicKeys, version })
+    const publicKeys = this.#publicKeys
+    return landingPage({ url, storeDir, packages: size, publicKeys, version, git: git !== undefined })
   }
 
   #narinfo(exchange: Exchange, hash: string): Promise<void> | void {

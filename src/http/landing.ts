@@ -10,6 +10,8 @@ export interface LandingFacts {
   /** `name:base64` each. */
   readonly publicKeys: readonly string[]
   readonly version: string
+  /** Whether the repository can be cloned from here. */
+  readonly git: boolean
 }
 
 const STYLE = `
@@ -68,7 +70,7 @@ ${block('Lines for nix.conf', configuration(facts))}
 <h2>Try it</h2>
 <p>Fetch one store path with its closure from here:</p>
 ${block('Example command', `nix copy --from ${facts.url} ${facts.storeDir}/<hash>-<name>`)}
-<h2>${facts.publicKeys.length > 1 ? 'Public keys' : 'Public key'}</h2>
+${facts.git ? clone(facts.url) : ''}<h2>${facts.publicKeys.length > 1 ? 'Public keys' : 'Public key'}</h2>
 ${keys === '' ? UNSIGNED : block('Public keys', facts.publicKeys.join('\n'))}
 <footer><a href="/nix-cache-info">nix-cache-info</a> · <a href="/health">health</a></footer>
 </main>
@@ -78,6 +80,14 @@ ${keys === '' ? UNSIGNED : block('Public keys', facts.publicKeys.join('\n'))}
 }
 
 const UNSIGNED = html`<p>This node signs nothing itself. Its packages carry the signatures that they came with; trust the keys of those who built them.</p>`
+
+/** How to get the whole repository. */
+function clone(url: string): Html {
+  return html`<h2>Clone the repository</h2>
+<p>Get all packages with their history of references, to serve them from elsewhere:</p>
+${block('Command for a mirror', `git clone --mirror ${url}/git`)}
+`
+}
 
 /** `extra-` keeps the reader's other caches and keys. */
 function configuration({ url, publicKeys }: LandingFacts): string {

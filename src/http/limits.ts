@@ -5,7 +5,7 @@
 export interface HttpTimeouts {
   /** Until a request's headers are complete: a slow-loris client loses its connection. */
   readonly headers: number
-  /** Until a request is complete with its body, which we read none of. */
+  /** Until a request is complete with its body. Only Git clients send one that is read. */
   readonly request: number
   /** Between requests. Clients take seconds between a narinfo and the next path. */
   readonly keepAlive: number
@@ -52,3 +52,9 @@ export const FAIR_SHARE = 8 * 1024 * 1024
 
 /** zlib level where a gzip body has to be made on the fly: speed before size. */
 export const FALLBACK_GZIP_LEVEL = 1
+
+/** Body of a Git request, inflated: some 600,000 wants and haves. A mirror wants every ref at once. */
+export const MAX_GIT_REQUEST = 32 * 1024 * 1024
+
+/** Git requests that are answered at once. Each may take 40 bytes of memory for every object of the repository. */
+export const MAX_GIT_TRANSFERS = 16

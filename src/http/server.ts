@@ -4,10 +4,11 @@
 import type { AddressInfo } from 'node:net'
 
 import type { SecretKey } from '../nix/signature.ts'
-import type { PackageStore } from '../store/api.ts'
+import type { GitService, PackageStore } from '../store/api.ts'
 import type { Startable } from '../util/lifecycle.ts'
 import type { Logger } from '../util/log.ts'
 import { CacheRoutes, type CacheSettings } from './cache-routes.ts'
+import { GitRoutes } from './git/git-routes.ts'
 import { DEFAULT_TIMEOUTS, type HttpTimeouts } from './limits.ts'
 import { Listener } from './listener.ts'
 import { RequestRunner } from './request-runner.ts'
@@ -23,6 +24,8 @@ export interface HttpServerSettings extends CacheSettings {
 
 export interface HttpServerComponents {
   readonly store: PackageStore
+  /** Serves the repository to Git clients below `/git`; without it there is nothing there. */
+  readonly git?: GitService
   /** Keys that sign what is served; none is allowed. */
   readonly keys: readonly SecretKey[]
   readonly settings: HttpServerSettings
@@ -44,11 +47,15 @@ export class HttpServer implements Startable {
   #address: AddressInfo | undefined
 
   constructor(components: HttpServerComponents) {
-    const { settings, logger } = components
+    const { settings, logger, git } = components
     this.#settings = settings
     this.#logger = logger
     const routes = new CacheRoutes({ ...components, ownUrl: () => this.url })
-    this.#runner = new RequestRunner((exchange) => routes.handle(exchange), logger)
+    const gitRoutes = git === undefined ? undefined : new GitRoutes({ git, logger })
+    this.#runner = new RequestRunner(
+      (exchange) => gitRoutes?.handle(exchange) ?? routes.handle(exchange),
+      logger,
+    )
     this.#listener = new Listener(this.#runner.listener, { ...DEFAULT_TIMEOUTS, ...settings.timeouts })
   }
 

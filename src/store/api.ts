@@ -128,6 +128,18 @@ export interface PackageStore extends PackageSource {
   quarantine(name: string): Promise<Quarantine>
 }
 
+/** The repository itself, for Git clients that fetch from it. */
+export interface GitService {
+  /** What the server side says first in this version of Git's protocol. */
+  advertise(version: 0 | 1 | 2, options?: AbortOptions): AsyncIterable<Uint8Array>
+  /** The answer to one request of `git-upload-pack`, in chunks of at most 256 KiB. What is wrong with the request is said in it. */
+  answer(
+    request: AsyncIterable<Uint8Array>,
+    version: 0 | 1 | 2,
+    options?: AbortOptions,
+  ): AsyncIterable<Uint8Array>
+}
+
 /** What the refs of a repository elsewhere say of a package. Hints: only admission proves anything. */
 export interface RemotePackage {
   readonly hash: string

@@ -15,6 +15,7 @@ import { errorMessage, GachixError } from '../util/errors.ts'
 import type { AbortOptions } from '../util/lifecycle.ts'
 import { type Logger, silentLogger } from '../util/log.ts'
 import type {
+  GitService,
   IngestSession,
   NarBody,
   NarEncoding,
@@ -24,6 +25,7 @@ import type {
   StoredPackage,
 } from './api.ts'
 import { Facts } from './facts.ts'
+import { RepositoryGitService } from './git-service.ts'
 import { GzipIndex } from './gzip-index.ts'
 import { createIngestSession, type IngestComponents } from './ingest/create.ts'
 import { listTree } from './listing.ts'
@@ -73,6 +75,8 @@ export class GitPackageStore implements PackageStore {
   readonly gitDir: string
   /** Our own files in it. */
   readonly ownDir: string
+  /** The repository for Git clients. */
+  readonly git: GitService
   readonly #parts: Parts
   readonly #pool: DeflatePool
   readonly #level: number
@@ -90,11 +94,15 @@ export class GitPackageStore implements PackageStore {
   #closed: Promise<void> | undefined
 
   private constructor(parts: Parts, options: PackageStoreOptions, spliceDir: string) {
-    const { repository, database, facts } = parts
+    const { repository, database, facts, refs } = parts
     this.storeDir = options.storeDir ?? DEFAULT_STORE_DIR
     this.gitDir = repository.gitDir
     this.ownDir = repository.ownDir
     this.#parts = parts
+    const { gitDir } = repository
+    this.git = new RepositoryGitService({ gitDir, database, refs }, (error) =>
+      this.#logger.error({ err: error }, `a pack could not be sent: ${errorMessage(error)}`),
+    )
     this.#level = options.compressionLevel ?? 6
     this.#pool = new DeflatePool({ level: this.#level })
     this.#logger = options.logger ?? silentLogger

@@ -75,7 +75,14 @@ describe('settings', () => {
         compressionLevel: 6,
       },
       trust: { publicKeys: [] },
-      server: { host: 'localhost', port: 8080, priority: 30, wantMassQuery: true, maxTransfers: 256 },
+      server: {
+        host: 'localhost',
+        port: 8080,
+        priority: 30,
+        wantMassQuery: true,
+        git: true,
+        maxTransfers: 256,
+      },
     })
     assert.deepEqual([...new Set([...origins.values()].map(formatOrigin))], ['default'])
     assert.deepEqual([...origins.keys()].sort(), SETTING_LIST.map(({ key }) => key).sort())
@@ -111,7 +118,7 @@ describe('settings', () => {
         compressionLevel: 9,
       },
       trust: { publicKeys: [PublicKey.parse(NIXOS_KEY)] },
-      server: { host: '0.0.0.0', port: 0, priority: 10, wantMassQuery: false, maxTransfers: 3 },
+      server: { host: '0.0.0.0', port: 0, priority: 10, wantMassQuery: false, git: true, maxTransfers: 3 },
     })
     assert.equal(formatOrigin(origins.get('store.store_dir')!), 'g.yaml:5')
     assert.equal(formatOrigin(origins.get('store.ssh_private_key_path')!), 'default')
