@@ -67,6 +67,7 @@ export class RemoteSession implements RepositorySession {
     const asked = new Set(hashes)
     for (const hash of asked) if (!isPackageHash(hash)) throw new RangeError(`no hash part: ${hash}`)
     const found = new Map<string, RemotePackage>()
+    if (signal?.aborted) throw new AbortedError(undefined, { cause: signal.reason })
     if (asked.size === 0) return found
     if (this.#known !== undefined) {
       for (const hash of asked) {

@@ -265,6 +265,7 @@ test('git works in a repository that we made', async (t) => {
     ['pack.window', '0'],
     ['gc.auto', '0'],
     ['transfer.unpackLimit', '1'],
+    ['uploadpack.allowFilter', 'true'],
   ] as const) {
     assert.equal((await ours('config', '--local', key)).toString(), `${value}\n`)
   }

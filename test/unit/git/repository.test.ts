@@ -58,7 +58,7 @@ test('an interrupted creation is finished, whatever of it is there', async (t) =
     await Repository.open(path, { create: true })
     assert.match(
       await readFile(join(path, 'config'), 'utf8'),
-      /bare = true\n[\s\S]*window = 0\n[\s\S]*auto = 0\n[\s\S]*unpackLimit = 1\n$/,
+      /bare = true\n[\s\S]*window = 0\n[\s\S]*auto = 0\n[\s\S]*unpackLimit = 1\n[\s\S]*allowFilter = true\n$/,
     )
     assert.equal(await findGitDir(path), path)
   }
@@ -131,7 +131,10 @@ test('settings that the repository has are kept, and so is everything else in it
   await Repository.open(path, { readOnly: true })
   assert.equal(await readFile(config, 'utf8'), text)
   await Repository.open(path)
-  assert.equal(await readFile(config, 'utf8'), `${text}[gc]\n\tauto = 0\n[transfer]\n\tunpackLimit = 1\n`)
+  assert.equal(
+    await readFile(config, 'utf8'),
+    `${text}[gc]\n\tauto = 0\n[transfer]\n\tunpackLimit = 1\n[uploadpack]\n\tallowFilter = true\n`,
+  )
 })
 
 test('temporary files are removed by the one who holds the lock', async (t) => {

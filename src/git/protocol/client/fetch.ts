@@ -3,7 +3,7 @@
  * negotiation, because whoever asks knows what the two sides have in common.
  */
 import type { Oid } from '../../oid.ts'
-import { encodePkt, FLUSH_PKT, type PktReader, pktText } from '../pkt-line.ts'
+import { encodePkt, FLUSH_PKT, type Packet, type PktReader, pktText } from '../pkt-line.ts'
 import { AGENT } from './capabilities.ts'
 import { UnexpectedAnswerError, UnsupportedServerError } from './errors.ts'
 import type { Greeting } from './greeting.ts'
@@ -21,8 +21,11 @@ export interface PackRequest {
 /** Lines of a request that are sent together, some 50 bytes each. */
 const LINES_AT_ONCE = 1000
 
-/** Lines before the pack that are passed over: each section of an answer has few. */
-const MAX_LINES_BEFORE_PACK = 10_000
+/** Lines before the pack that are passed over: a server may acknowledge each of the commits that are there. */
+export const MAX_LINES_BEFORE_PACK = 1_000_000
+
+/** Length of `ACK`, a space, an id and a line feed. */
+const MAX_ACKNOWLEDGMENT = 45
 
 /** Whether objects that no ref names may be wanted, and blobs omitted. */
 export function isSelective({ version, capabilities }: Greeting): boolean {
@@ -63,8 +66,7 @@ export async function* readFetch(
     await passSections(reader)
     yield* readSideBand(reader, onProgress)
   } else {
-    await passAcknowledgment(reader)
-    yield* readSideBand(reader, onProgress)
+    yield* readSideBand(reader, onProgress, await passAcknowledgments(reader))
   }
 }
 
@@ -115,11 +117,19 @@ async function passSections(reader: PktReader): Promise<void> {
   throw new UnexpectedAnswerError(`more than ${MAX_LINES_BEFORE_PACK} lines before the pack`)
 }
 
-/** Without `multi_ack` the answer begins with one line: `ACK` with the first common commit, or `NAK`. */
-async function passAcknowledgment(reader: PktReader): Promise<void> {
-  const packet = await readPacket(reader)
-  const line = packet.type === 'data' ? pktText(packet.payload) : packet.type
-  if (line !== 'NAK' && !/^ACK [0-9a-f]{40}$/.test(line)) {
-    throw new UnexpectedAnswerError(`expected ACK or NAK, got ${JSON.stringify(line.slice(0, 80))}`)
+/**
+ * Without `multi_ack` the answer begins with `NAK`, or with `ACK` and a common commit, which may come several times.
+ *
+ * @returns the first packet after that
+ */
+async function passAcknowledgments(reader: PktReader): Promise<Packet> {
+  for (let count = 0; count < MAX_LINES_BEFORE_PACK; count++) {
+    const packet = await readPacket(reader)
+    const line = packet.type === 'data' ? pktText(packet.payload.subarray(0, MAX_ACKNOWLEDGMENT)) : ''
+    if (line !== 'NAK' && !/^ACK [0-9a-f]{40}$/.test(line)) {
+      if (count > 0) return packet
+      throw new UnexpectedAnswerError(`expected ACK or NAK, got ${JSON.stringify(line || packet.type)}`)
+    }
   }
+  throw new UnexpectedAnswerError(`more than ${MAX_LINES_BEFORE_PACK} lines before the pack`)
 }

@@ -1,4 +1,4 @@
-import type { PktReader } from '../pkt-line.ts'
+import type { Packet, PktReader } from '../pkt-line.ts'
 import { GitServerError, serverWords, UnexpectedAnswerError } from './errors.ts'
 import { readPacket } from './packets.ts'
 
@@ -13,15 +13,19 @@ const FAILURE = 3
  * The data of a multiplexed answer (`side-band-64k`) up to its flush, in the pieces in which it comes. A piece is valid
  * until the next one is asked for.
  *
+ * @param first a packet of it that was read already
  * @throws GitServerError when the server reports a failure
  * @throws UnexpectedAnswerError, PktLineError when the answer breaks off or is none
  */
 export async function* readSideBand(
   reader: PktReader,
   onProgress: OnProgress = () => {},
+  first?: Packet,
 ): AsyncGenerator<Buffer, void> {
+  let next = first
   for (;;) {
-    const packet = await readPacket(reader)
+    const packet = next ?? (await readPacket(reader))
+    next = undefined
     if (packet.type === 'flush') return
     if (packet.type !== 'data') throw new UnexpectedAnswerError(`a ${packet.type} packet within the data`)
     const { payload } = packet
