@@ -36,6 +36,8 @@ export interface RemoteReport {
   /** Milliseconds until the connection stood and the server had introduced itself. */
   readonly latency: number
   readonly bytesReceived: number
+  /** What could be better and how, a sentence each. */
+  readonly advice: readonly string[]
 }
 
 /** A Git repository elsewhere, in gachix's format; it need not run gachix. */
@@ -93,8 +95,32 @@ async function check(
     let packages = 0
     for await (const _ of session.list(options)) packages++
     const { version, selective, bytesReceived } = session
-    return { transport, version, selective, packages, latency, bytesReceived }
+    const advice = adviceFor(transport, version, selective)
+    return { transport, version, selective, packages, latency, bytesReceived, advice }
   } finally {
     await session.close()
   }
 }
+
+function adviceFor(transport: GitTransport['kind'], version: 0 | 2, selective: boolean): string[] {
+  const advice: string[] = []
+  if (version === 0) {
+    advice.push(
+      `the server sends all of its refs with each connection, because version 2 of Git's protocol ${VERSION_2_ADVICE[transport]}`,
+    )
+  }
+  if (!selective) {
+    advice.push(
+      `files that this node has are sent again, because the server does not leave out blobs: in its repository, git config uploadpack.allowFilter true${
+        version === 0 ? ' and uploadpack.allowAnySHA1InWant true' : ''
+      }`,
+    )
+  }
+  return advice
+}
+
+const VERSION_2_ADVICE = {
+  ssh: 'does not get through: sshd_config there should have AcceptEnv GIT_PROTOCOL, and Git be newer than 2.18',
+  http: 'does not get through: the web server there should hand the header Git-Protocol on to Git as GIT_PROTOCOL',
+  file: 'is unknown to the program git here: it should be newer than 2.18',
+} as const
