@@ -1,5 +1,5 @@
 /**
- * Where packages are born. A source (`daemon/`: a Nix daemon over a unix socket or any other byte stream) is
+ * Where packages are born. A source (`daemon/`: a Nix daemon over a unix socket or any other byte stream; `builder/`: that of another machine through SSH) is
  * asked what a path refers to (`closure.ts`), and what the store lacks is read and handed to it (`add.ts`). What
  * a NAR holds and whether it is right is the store's business. Nothing of HTTP, peers or configuration lives
  * here.
@@ -10,6 +10,8 @@ export {
   addPackages,
   PackageFailedError,
 } from './add.ts'
+export { type BuilderSourceInit, type BuilderSourceOptions, createBuilderSource } from './builder/source.ts'
+export { BuilderUrlError, parseBuilderUrl } from './builder/url.ts'
 export { ClosureInvalidError, PathNotFoundError, type WalkOptions, walkClosure } from './closure.ts'
 export { DaemonClient, type DaemonClientOptions, type DaemonPathInfo } from './daemon/client.ts'
 export { type Connect, defaultDaemonSocket, unixSocket } from './daemon/connect.ts'

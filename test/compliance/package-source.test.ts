@@ -3,13 +3,14 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before } from 'node:test'
+import { createBuilderSource } from '../../src/ingest/builder/source.ts'
 import { unixSocket } from '../../src/ingest/daemon/connect.ts'
 import { DaemonSource } from '../../src/ingest/daemon/source.ts'
-import { parseHash } from '../../src/nix/hash.ts'
-import { StorePath } from '../../src/nix/store-path.ts'
 import { GitPackageStore } from '../../src/store/package-store.ts'
 import { NixStore } from '../support/nix.ts'
+import { pathInfoOf, sessionOf } from '../support/nix-facts.ts'
 import { chunksOf, sampleClosure } from '../support/packages.ts'
+import { startSshd } from '../support/sshd.ts'
 import { packageSourceSuite, type SourceFixture } from './package-source-suite.ts'
 
 let root: string
@@ -66,20 +67,29 @@ packageSourceSuite('the daemon of a Nix store', async () => {
   const nix = await NixStore.start()
   const facts = await nix.facts(await nix.closure(await nix.build(['executable', 'symlink', 'plain'])))
   const source = new DaemonSource({ name: 'daemon', connect: unixSocket(nix.socket) })
-  const packages = facts.map((fact) => ({
-    storePath: StorePath.parse(fact.path),
-    narHash: parseHash(fact.narHash, 'sha256'),
-    narSize: fact.narSize,
-    references: fact.references.map((path) => StorePath.parse(path)),
-    signatures: [],
-    ...(fact.deriver === undefined ? {} : { deriver: StorePath.parse(fact.deriver) }),
-    ...(fact.ca === undefined ? {} : { ca: fact.ca }),
-  }))
   return {
     source,
-    packages,
+    packages: facts.map(pathInfoOf),
     async close() {
       await source.close()
+      await nix.close()
+    },
+  }
+})
+
+packageSourceSuite('the daemon of a Nix store through SSH', async () => {
+  const nix = await NixStore.start()
+  const sshd = await startSshd({ wrap: (command) => nix.commandInside(command), setEnv: sessionOf(nix) })
+  const facts = await nix.facts(await nix.closure(await nix.build(['executable', 'symlink', 'plain'])))
+  const { user, host, port, program, clientKey } = sshd
+  const url = `ssh-ng://${user}@${host}:${port}`
+  const source = createBuilderSource({ url, name: 'builder' }, { identityFile: clientKey, program })
+  return {
+    source,
+    packages: facts.map(pathInfoOf),
+    async close() {
+      source.close()
+      await sshd.close()
       await nix.close()
     },
   }

@@ -104,7 +104,7 @@ export class NixStore implements AsyncDisposable {
 
   async #startDaemon(): Promise<void> {
     // The tests' process takes the daemon with it, however it ends.
-    const daemon = spawn('setpriv', ['--pdeathsig', 'KILL', ...this.#inside(['nix-daemon'])], {
+    const daemon = spawn('setpriv', ['--pdeathsig', 'KILL', ...this.commandInside(['nix-daemon'])], {
       env: { ...this.env, NIX_DAEMON_SOCKET_PATH: this.socket },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -119,8 +119,8 @@ export class NixStore implements AsyncDisposable {
     )
   }
 
-  /** The command that runs `command` where this store is `/nix`. */
-  #inside(command: readonly string[]): string[] {
+  /** The command line that runs `command` where this store is `/nix`. */
+  commandInside(command: readonly string[]): string[] {
     const script = 'mkdir -p /nix && mount --bind "$0" /nix && exec "$@"'
     return [
       'unshare',
@@ -137,7 +137,7 @@ export class NixStore implements AsyncDisposable {
 
   /** Runs a command where this store is `/nix`, and gives its output. */
   async inside(command: readonly string[]): Promise<Buffer> {
-    const [program, ...args] = this.#inside(command)
+    const [program, ...args] = this.commandInside(command)
     return run(program!, args, { env: this.env })
   }
 

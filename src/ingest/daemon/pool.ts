@@ -1,3 +1,4 @@
+import { SshError } from '../../git/transport/ssh-errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import { abortedError, throwIfAborted } from '../abort.ts'
 import type { DaemonClient } from './client.ts'
@@ -65,7 +66,8 @@ export class DaemonPool {
         try {
           return { client, result: await first(client) }
         } catch (error) {
-          const stale = kept && error instanceof DaemonUnavailableError && client.received === before
+          const lost = error instanceof DaemonUnavailableError || error instanceof SshError
+          const stale = kept && lost && client.received === before
           if (!stale || this.#closed) throw error
           this.#leased.delete(client)
         }

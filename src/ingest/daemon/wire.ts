@@ -3,6 +3,7 @@
  * endian, a string is its length, its bytes and zeros up to a multiple of 8, a list is its count and its items.
  */
 import type { Readable } from 'node:stream'
+import { GachixError } from '../../util/errors.ts'
 import { DaemonProtocolError, DaemonTimeoutError, DaemonUnavailableError } from './errors.ts'
 
 /** Bytes that may wait in the reader before the stream is paused. */
@@ -226,10 +227,14 @@ export class WireReader {
   }
 
   #end(cause?: Error): void {
-    this.#failure ??= new DaemonUnavailableError(
-      `${this.peer} closed the connection before it had answered; its log tells why`,
-      cause && { cause },
-    )
+    // A transport that knows what happened says it better.
+    this.#failure ??=
+      cause instanceof GachixError
+        ? cause
+        : new DaemonUnavailableError(
+            `${this.peer} closed the connection before it had answered; its log tells why`,
+            cause && { cause },
+          )
     this.#settle()
   }
 
