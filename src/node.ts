@@ -5,7 +5,6 @@ import type { Config } from './config/schema.ts'
 import { ControlServer } from './http/control/server.ts'
 import { controlSocketPath } from './http/control/socket-path.ts'
 import { createHttpServer } from './http/server.ts'
-import { ensureSigningKey } from './signing-key.ts'
 import type { Startable } from './util/lifecycle.ts'
 import type { Logger } from './util/log.ts'
 import { VERSION } from './util/version.ts'
@@ -68,12 +67,6 @@ export class Node implements Startable {
 
   async #startParts(): Promise<void> {
     const { config, logger } = this.#init
-    const { builders, remotes } = config.store
-    if (builders.length + remotes.length > 0) {
-      logger.warn(
-        'store.builders and store.remotes are read and checked, but this version learns from the local daemon only',
-      )
-    }
     let controlSocket = ''
     const workspace = await Workspace.open(this.#init, {
       controlSocket: (ownDir) => {
@@ -82,11 +75,13 @@ export class Node implements Startable {
       },
     })
     this.#started.push(() => workspace.close())
-    const { key } = await ensureSigningKey(config, workspace.store.gitDir, logger)
+    const { key } = await workspace.signingKey()
     workspace.publicKey = key.publicKey.toString()
 
+    const { links, pullThrough } = await workspace.replication()
     const http = createHttpServer({
       store: workspace.store,
+      ...(links.length > 0 && { onDemand: pullThrough }),
       keys: [key],
       ...(config.server.git && { git: workspace.store.git }),
       settings: config.server,

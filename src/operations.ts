@@ -1,3 +1,4 @@
+import { type AddingComponents, addFrom } from './adding.ts'
 import type {
   AddOptions,
   AddRequest,
@@ -7,26 +8,25 @@ import type {
   PackageDetails,
   PackageSummary,
 } from './http/control/api.ts'
-import { addPackages } from './ingest/add.ts'
+import type {
+  PushRequest,
+  PushSummary,
+  RemoteCheck,
+  SourceStatus,
+  SyncOptions,
+  SyncRequest,
+  SyncSummary,
+} from './http/control/sync-api.ts'
 import { formatHash } from './nix/hash.ts'
 import type { PathInfo } from './nix/path-info.ts'
 import { isHashPart, StorePath } from './nix/store-path.ts'
-import type { PackageSource, PackageStore } from './store/api.ts'
+import type { PackageStore } from './store/api.ts'
 import type { AbortOptions } from './util/lifecycle.ts'
 
-/** A source that is open for one operation. */
-export interface OpenSource {
-  readonly source: PackageSource
-  close(): void
-}
-
-export interface OperationsComponents {
-  readonly store: PackageStore
-  /** Opens the source that `add` learns packages from; `daemonSocket` is what the caller's environment names. */
-  readonly openSource: (daemonSocket: string | undefined) => OpenSource
+export interface OperationsComponents extends AddingComponents {
   /** Bytes that the packages take on disk. */
   readonly diskUsage: () => Promise<number>
-  readonly status: () => NodeStatus
+  readonly status: () => Promise<NodeStatus>
 }
 
 /** What can be asked of an open store; behind a node's control socket, or used by the command itself. */
@@ -38,22 +38,28 @@ export class StoreOperations implements Operations {
   }
 
   async add(request: AddRequest, options: AddOptions = {}): Promise<AddSummary> {
-    const { store, openSource, diskUsage } = this.#components
+    const { diskUsage } = this.#components
     const started = performance.now()
-    const roots = request.paths.map((path) => StorePath.containing(path, store.storeDir))
     const before = await diskUsage()
-    const { source, close } = openSource(request.daemonSocket)
-    try {
-      const result = await addPackages(store, source, roots, {
-        single: request.single,
-        ...(options.signal !== undefined && { signal: options.signal }),
-        ...(options.onEvent !== undefined && { onEvent: options.onEvent }),
-      })
-      const stored = Math.max(0, (await diskUsage()) - before)
-      return { ...result, stored, seconds: Math.round(performance.now() - started) / 1000 }
-    } finally {
-      close()
-    }
+    const result = await addFrom(this.#components, request, options)
+    const stored = Math.max(0, (await diskUsage()) - before)
+    return { ...result, stored, seconds: Math.round(performance.now() - started) / 1000 }
+  }
+
+  async sync(request: SyncRequest, options?: SyncOptions): Promise<SyncSummary> {
+    return (await this.#components.replication()).sync(request, options)
+  }
+
+  async push(request: PushRequest, options?: SyncOptions): Promise<PushSummary> {
+    return (await this.#components.replication()).push(request, options)
+  }
+
+  async checkRemotes(remotes: readonly string[], options?: AbortOptions): Promise<readonly RemoteCheck[]> {
+    return (await this.#components.replication()).checkRemotes(remotes, options)
+  }
+
+  async sources(): Promise<readonly SourceStatus[]> {
+    return (await this.#components.replication()).sources()
   }
 
   async *list(options: AbortOptions = {}): AsyncIterable<PackageSummary> {

@@ -3,12 +3,15 @@
  */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { OpenSource } from './adding.ts'
 import type { Config } from './config/schema.ts'
 import { defaultDaemonSocket, unixSocket } from './ingest/daemon/connect.ts'
 import { DaemonSource } from './ingest/daemon/source.ts'
-import { type OpenSource, StoreOperations } from './operations.ts'
+import { StoreOperations } from './operations.ts'
+import { Replication } from './replication.ts'
+import { ensureSigningKey, type SigningKey } from './signing-key.ts'
 import { GitPackageStore } from './store/package-store.ts'
-import { errorCode, GachixError } from './util/errors.ts'
+import { errorCode } from './util/errors.ts'
 import type { Logger } from './util/log.ts'
 import { VERSION } from './util/version.ts'
 
@@ -24,16 +27,6 @@ export interface WorkspaceOptions {
   readonly controlSocket?: (ownDir: string) => string
 }
 
-/** The configuration allows no source to learn packages from. */
-export class NoSourceError extends GachixError {
-  constructor() {
-    super(
-      'ERR_NO_SOURCE',
-      'there is nothing to learn packages from: store.use_local_nix_daemon is false; set it to true',
-    )
-  }
-}
-
 export class Workspace {
   readonly store: GitPackageStore
   readonly operations: StoreOperations
@@ -42,21 +35,26 @@ export class Workspace {
   publicKey: string | null = null
   readonly #init: WorkspaceInit
   readonly #opened = performance.now()
+  #key: Promise<SigningKey> | undefined
+  #replication: Promise<Replication> | undefined
 
   private constructor(init: WorkspaceInit, store: GitPackageStore) {
     this.#init = init
     this.store = store
     this.operations = new StoreOperations({
       store,
-      openSource: (daemonSocket) => this.#openSource(daemonSocket),
+      openDaemon: (daemonSocket) => this.#openDaemon(daemonSocket),
+      replication: () => this.replication(),
+      signingKey: async () => (await this.signingKey()).key,
       diskUsage: () => packSizes(store),
-      status: () => ({
+      status: async () => ({
         version: VERSION,
         pid: process.pid,
         uptime: (performance.now() - this.#opened) / 1000,
         store: { path: store.gitDir, storeDir: store.storeDir, packages: store.size },
         http: this.http,
         publicKey: this.publicKey,
+        sources: await this.operations.sources(),
       }),
     })
   }
@@ -79,13 +77,29 @@ export class Workspace {
     return new Workspace(init, store)
   }
 
+  /** The node's key, made when there is none yet. @throws SigningKeyError */
+  signingKey(): Promise<SigningKey> {
+    this.#key ??= ensureSigningKey(this.#init.config, this.store.gitDir, this.#init.logger)
+    return this.#key
+  }
+
+  /** The sources of the settings; nothing is connected before it is asked. @throws SigningKeyError */
+  replication(): Promise<Replication> {
+    this.#replication ??= this.signingKey().then(
+      ({ key }) =>
+        new Replication({ config: this.#init.config, store: this.store, logger: this.#init.logger, key }),
+    )
+    return this.#replication
+  }
+
   async close(): Promise<void> {
+    await (await this.#replication)?.close()
     await this.store.close()
   }
 
-  #openSource(daemonSocket: string | undefined): OpenSource {
+  #openDaemon(daemonSocket: string | undefined): OpenSource | undefined {
     const { config, env } = this.#init
-    if (!config.store.useLocalNixDaemon) throw new NoSourceError()
+    if (!config.store.useLocalNixDaemon) return undefined
     const source = new DaemonSource({
       name: 'the local Nix daemon',
       connect: unixSocket(daemonSocket ?? defaultDaemonSocket(env)),

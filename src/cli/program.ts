@@ -7,8 +7,10 @@ import { configCommand } from './commands/config.ts'
 import { infoCommand } from './commands/info.ts'
 import { keyCommand } from './commands/key.ts'
 import { listCommand } from './commands/list.ts'
+import { remoteCommand } from './commands/remote.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
+import { syncCommand } from './commands/sync.ts'
 import type { CliContext } from './context.ts'
 
 const HELP = `
@@ -16,6 +18,7 @@ Examples:
   gachix serve                                  serve ./cache on http://localhost:8080
   gachix add /nix/store/…-hello-2.12            add a package and all that it needs
   gachix add ./result --store-path /srv/cache   add what nix-build made to another repository
+  gachix sync --from build-server               pull everything that a remote has
   gachix list | wc -l                           count the packages
   gachix key show                               the line for trusted-public-keys in nix.conf
 
@@ -27,7 +30,7 @@ Environment:
 Settings come from defaults, the file of --config, the environment and options; later ones win. No file is
 read unless --config names one. Relative paths mean the working directory.
 
-add, list and info work on the running node when one has the repository open, and on the repository itself
+add, sync, remote, list and info work on the running node when one has the repository open, and on the repository itself
 otherwise. Results go to standard output, everything else to standard error.
 
 Exit codes:
@@ -54,9 +57,11 @@ export function createProgram(context: CliContext): Command {
   program
     .addCommand(serveCommand(context))
     .addCommand(addCommand(context))
+    .addCommand(syncCommand(context))
     .addCommand(listCommand(context))
     .addCommand(infoCommand(context))
     .addCommand(statusCommand(context))
+    .addCommand(remoteCommand(context))
     .addCommand(keyCommand(context))
     .addCommand(configCommand(context))
     .addCommand(completionCommand(context, program))

@@ -1,10 +1,10 @@
 import { SingleBar } from 'cli-progress'
-import type { AddEvent } from '../store/add-event.ts'
+import type { SyncEvent } from '../store/sync-event.ts'
 import { count, formatBytes } from './format.ts'
 
-/** Shows how an `add` gets on. */
+/** Shows how adding, pulling or pushing gets on. */
 export interface Progress {
-  event(event: AddEvent): void
+  event(event: SyncEvent): void
   /** Leaves the terminal as it was. Idempotent. */
   end(): void
 }
@@ -18,15 +18,20 @@ function barProgress(stream: NodeJS.WriteStream): Progress {
   let bar: SingleBar | undefined
   let packages = 0
   let missing = 0
-  const payload = () => ({ packages: `${packages}/${missing}` })
+  let wire = ''
+  /** Shown when the bar is gone: in between it would be drawn over them. */
+  const notes: string[] = []
+  const payload = () => ({ packages: `${packages}/${missing}`, wire })
   return {
     event(event) {
       if (event.type === 'closure') {
         missing = event.missing
         if (missing === 0) return
+        bar?.stop()
         bar = new SingleBar({
           stream,
-          format: '{bar} {percentage}% | {value} of {total} | {packages} packages | {eta_formatted} left',
+          format:
+            '{bar} {percentage}% | {value} of {total} | {packages} packages{wire} | {eta_formatted} left',
           formatValue: (value, _options, type) =>
             type === 'value' || type === 'total' ? formatBytes(value) : String(value),
           hideCursor: true,
@@ -38,14 +43,18 @@ function barProgress(stream: NodeJS.WriteStream): Progress {
         bar.start(event.missingBytes, 0, payload())
       } else if (event.type === 'bytes') {
         bar?.update(event.bytes, payload())
-      } else if (event.outcome === 'added') {
-        packages++
+      } else if (event.type === 'received') {
+        wire = ` | ${formatBytes(event.bytes)} from ${count(event.sources, 'source')}`
         bar?.update(payload())
-      }
+      } else if (event.type === 'package') {
+        if (event.outcome === 'added') packages++
+        bar?.update(payload())
+      } else notes.push(note(event))
     },
     end() {
       bar?.stop()
       bar = undefined
+      for (const text of notes.splice(0)) stream.write(text)
     },
   }
 }
@@ -63,8 +72,14 @@ function lineProgress(stream: NodeJS.WritableStream): Progress {
       } else if (event.type === 'package' && event.outcome === 'added') {
         packages++
         stream.write(`[${packages}/${missing}] ${event.path} (${formatBytes(event.narSize)})\n`)
-      }
+      } else if (event.type === 'skipped' || event.type === 'source-failed') stream.write(note(event))
     },
     end() {},
   }
+}
+
+function note(event: Extract<SyncEvent, { type: 'skipped' | 'source-failed' }>): string {
+  return event.type === 'skipped'
+    ? `left out: ${event.message} [${event.code}]\n`
+    : `not used any further: ${event.message} [${event.code}]\n`
 }

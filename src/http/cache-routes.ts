@@ -1,11 +1,12 @@
 import type { SecretKey } from '../nix/signature.ts'
-import type { PackageStore } from '../store/api.ts'
+import type { OnDemand, PackageStore } from '../store/api.ts'
 import { errorMessage } from '../util/errors.ts'
 import type { Logger } from '../util/log.ts'
 import type { Exchange } from './exchange.ts'
 import { LANDING_HEADERS, landingPage } from './landing.ts'
+import { MISS_ANSWER } from './limits.ts'
 import { NarRoutes } from './nar.ts'
-import { NarInfoRenderer, type RenderedNarInfo } from './narinfo.ts'
+import { expectedNarInfo, NarInfoRenderer, type RenderedNarInfo } from './narinfo.ts'
 import { matchesEtag } from './negotiate.ts'
 import { publicUrl } from './public-url.ts'
 import { matchRoute, type Route } from './route.ts'
@@ -24,6 +25,8 @@ export interface CacheComponents {
   readonly store: PackageStore
   /** Whether the repository is served to Git clients. */
   readonly git?: object
+  /** Where packages come from that are not here; without it a miss is a 404. */
+  readonly onDemand?: OnDemand
   /** Keys whose signatures are added to every narinfo. */
   readonly keys: readonly SecretKey[]
   readonly settings: CacheSettings
@@ -45,11 +48,11 @@ export class CacheRoutes {
   readonly #cacheInfo: Buffer
 
   constructor(components: CacheComponents) {
-    const { store, keys, settings, logger } = components
+    const { store, keys, settings, logger, onDemand } = components
     this.#components = components
     this.#slots = new TransferSlots(settings.maxTransfers)
     this.#narinfos = new NarInfoRenderer({ store, keys })
-    this.#nars = new NarRoutes({ store, slots: this.#slots, logger })
+    this.#nars = new NarRoutes({ store, slots: this.#slots, logger, ...(onDemand && { onDemand }) })
     this.#publicKeys = keys.map((key) => key.publicKey.toString())
     this.#cacheInfo = Buffer.from(
       `StoreDir: ${store.storeDir}\nWantMassQuery: ${settings.wantMassQuery ? 1 : 0}\nPriority: ${settings.priority}\n`,
@@ -69,6 +72,8 @@ export class CacheRoutes {
         return this.#nars.plain(exchange, route.tree)
       case 'gzip-nar':
         return this.#nars.gzip(exchange, route.tree, route.id)
+      case 'package-nar':
+        return this.#nars.named(exchange, route.hash, route.narHash)
       case 'listing':
         return this.#listing(exchange, route.hash)
       default:
@@ -107,8 +112,31 @@ export class CacheRoutes {
   #narinfo(exchange: Exchange, hash: string): Promise<void> | void {
     const ready = this.#narinfos.cached(hash)
     if (ready !== undefined) return sendNarInfo(exchange, ready)
-    if (!this.#components.store.has(hash)) return exchange.text(404, 'no such package here')
+    if (!this.#components.store.has(hash)) return this.#missing(exchange, hash)
     return this.#renderNarInfo(exchange, hash)
+  }
+
+  /** A package that is not here, but that may be had from elsewhere. */
+  #missing(exchange: Exchange, hash: string): Promise<void> | void {
+    const { onDemand } = this.#components
+    if (onDemand === undefined) return exchange.text(404, 'no such package here')
+    return this.#expected(exchange, hash, onDemand)
+  }
+
+  async #expected(exchange: Exchange, hash: string, onDemand: OnDemand): Promise<void> {
+    const { signal } = exchange
+    const limit = AbortSignal.timeout(MISS_ANSWER)
+    const expected = await onDemand.find(hash, { signal })
+    if (expected === undefined) return exchange.text(404, 'no such package here')
+    // Nix keeps what it is told for 30 days, so what nobody has signed is told once it has been proven.
+    if (!expected.vouched) {
+      const waiting = onDemand.arrival(hash, { signal: AbortSignal.any([signal, limit]) })
+      await waiting.catch(() => signal.throwIfAborted())
+    }
+    if (this.#components.store.has(hash)) return this.#renderNarInfo(exchange, hash)
+    if (!expected.vouched) return exchange.text(404, 'no such package here yet')
+    const body = Buffer.from(expectedNarInfo(expected.info, this.#components.keys))
+    exchange.send(200, { 'Content-Type': 'text/x-nix-narinfo', 'Cache-Control': 'no-store' }, body)
   }
 
   async #renderNarInfo(exchange: Exchange, hash: string): Promise<void> {

@@ -58,3 +58,6 @@ export const MAX_GIT_REQUEST = 32 * 1024 * 1024
 
 /** Git requests that are answered at once. Each may take 40 bytes of memory for every object of the repository. */
 export const MAX_GIT_TRANSFERS = 16
+
+/** Until a miss is answered, also for a package that is on its way and that nobody has signed: then it is a 404. */
+export const MISS_ANSWER = 2_300

@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http'
-
-import type { ByteRange, NarBody, NarEncoding, PackageStore } from '../store/api.ts'
+import { nix32Encode } from '../nix/base32.ts'
+import type { ByteRange, NarBody, NarEncoding, OnDemand, PackageStore } from '../store/api.ts'
 import { errorMessage } from '../util/errors.ts'
 import type { Logger } from '../util/log.ts'
 import type { Exchange } from './exchange.ts'
@@ -11,6 +11,8 @@ import { type StartedBody, sendBody, startBody, type TransferSlots, tooBusy } fr
 
 export interface NarComponents {
   readonly store: PackageStore
+  /** Where packages come from that are not here yet. */
+  readonly onDemand?: OnDemand
   readonly slots: TransferSlots
   readonly logger: Logger
 }
@@ -28,11 +30,13 @@ const NO_RANGES = { 'Accept-Ranges': 'none' }
  */
 export class NarRoutes {
   readonly #store: PackageStore
+  readonly #onDemand: OnDemand | undefined
   readonly #slots: TransferSlots
   readonly #logger: Logger
 
   constructor(components: NarComponents) {
     this.#store = components.store
+    this.#onDemand = components.onDemand
     this.#slots = components.slots
     this.#logger = components.logger
   }
@@ -78,6 +82,31 @@ export class NarRoutes {
     if (plain === undefined) return notFound(exchange)
     if (exchange.isHead) return endHead(exchange, 200, headers)
     return this.#stream(exchange, () => gzipOnTheFly(plain, exchange.signal), { status: 200, headers })
+  }
+
+  /**
+   * `nar/<hash part>-<NAR hash>.nar`: the plain NAR of a package that was named before its tree was known. Waits for a
+   * package that is on its way, and has it fetched again where that was interrupted.
+   */
+  async named(exchange: Exchange, hash: string, narHash: string): Promise<void> {
+    const tree = await this.#treeOf(exchange, hash, narHash)
+    return tree === undefined ? notFound(exchange) : this.plain(exchange, tree)
+  }
+
+  async #treeOf(exchange: Exchange, hash: string, narHash: string): Promise<string | undefined> {
+    const options = { signal: exchange.signal }
+    try {
+      if (!this.#store.has(hash)) {
+        const expected = await this.#onDemand?.find(hash, options)
+        if (expected === undefined || nix32Encode(expected.info.narHash.digest) !== narHash) return undefined
+        if (!(await this.#onDemand?.arrival(hash, options))) return undefined
+      }
+      const stored = await this.#store.package(hash, options)
+      return stored && nix32Encode(stored.info.narHash.digest) === narHash ? stored.tree : undefined
+    } catch (error) {
+      this.#unreadable(exchange, error, { hash })
+      return undefined
+    }
   }
 
   async #serve(exchange: Exchange, body: NarBody, fixed: OutgoingHttpHeaders): Promise<void> {

@@ -2,7 +2,9 @@ import { hash } from 'node:crypto'
 
 import { LRUCache } from 'lru-cache'
 
+import { nix32Encode } from '../nix/base32.ts'
 import { formatNarInfo, type NarInfo } from '../nix/narinfo.ts'
+import type { PathInfo } from '../nix/path-info.ts'
 import { fingerprint, parseSignature, type SecretKey, sign } from '../nix/signature.ts'
 import type { PackageStore, StoredPackage } from '../store/api.ts'
 import type { AbortOptions } from '../util/lifecycle.ts'
@@ -38,6 +40,27 @@ export function servedNarInfo(stored: StoredPackage, ownSignatures: readonly str
   const fileHash = { algorithm: 'sha256', digest: gzip.sha256 } as const
   const file = { url: gzipNarUrl(tree, gzip.id), compression: 'gzip', fileHash, fileSize: gzip.size }
   return { ...info, ...file, signatures }
+}
+
+/** URL of a NAR that is named before its tree is known, relative to the cache's root. It works for ever. */
+export function packageNarUrl({ storePath, narHash }: PathInfo): string {
+  return `nar/${storePath.hash}-${nix32Encode(narHash.digest)}.nar`
+}
+
+/**
+ * The narinfo of a package that is on its way and that a trusted key has signed. The node signs the same facts: it vouches
+ * for them by the signature that it has checked, and serves nothing that does not prove them.
+ */
+export function expectedNarInfo(info: PathInfo, keys: readonly SecretKey[]): string {
+  const own = keys.map((key) => sign(key, info))
+  const signatures = [...new Set([...info.signatures.filter(isSignature), ...own])]
+  const file = {
+    url: packageNarUrl(info),
+    compression: 'none',
+    fileHash: info.narHash,
+    fileSize: info.narSize,
+  }
+  return formatNarInfo({ ...info, ...file, signatures })
 }
 
 /** A narinfo ready to be sent. */

@@ -7,10 +7,13 @@ export type Route =
   | { readonly to: 'narinfo' | 'listing'; readonly hash: string }
   | { readonly to: 'nar'; readonly tree: string }
   | { readonly to: 'gzip-nar'; readonly tree: string; readonly id: string }
+  | { readonly to: 'package-nar'; readonly hash: string; readonly narHash: string }
   | { readonly to: 'malformed'; readonly reason: string }
   | { readonly to: 'unknown' }
 
 const NAR_FILE = /^([0-9a-f]{40})\.(?:nar|([0-9A-Za-z]{1,128})\.nar\.gz)$/
+/** Hash part of the store path and SHA-256 of the NAR, both in nix32. */
+const PACKAGE_NAR_FILE = /^([0-9a-df-np-sv-z]{32})-([01][0-9a-df-np-sv-z]{51})\.nar$/
 const UNKNOWN: Route = { to: 'unknown' }
 
 /**
@@ -46,10 +49,16 @@ function matchHash(to: 'narinfo' | 'listing', hash: string): Route {
 }
 
 function matchNar(file: string): Route {
+  const [, hash, narHash] = PACKAGE_NAR_FILE.exec(file) ?? []
+  if (hash !== undefined && narHash !== undefined) return { to: 'package-nar', hash, narHash }
   const match = NAR_FILE.exec(file)
   if (match === null) {
     if (!file.endsWith('.nar') && !file.endsWith('.nar.gz')) return UNKNOWN
-    return { to: 'malformed', reason: 'a NAR is nar/<40 hex digits>.nar or nar/<40 hex digits>.<id>.nar.gz' }
+    return {
+      to: 'malformed',
+      reason:
+        'a NAR is nar/<40 hex digits>.nar, nar/<40 hex digits>.<id>.nar.gz or nar/<hash part>-<NAR hash>.nar',
+    }
   }
   const [, tree = '', id] = match
   return id === undefined ? { to: 'nar', tree } : { to: 'gzip-nar', tree, id }

@@ -4,7 +4,7 @@
 import type { AddressInfo } from 'node:net'
 
 import type { SecretKey } from '../nix/signature.ts'
-import type { GitService, PackageStore } from '../store/api.ts'
+import type { GitService, OnDemand, PackageStore } from '../store/api.ts'
 import type { Startable } from '../util/lifecycle.ts'
 import type { Logger } from '../util/log.ts'
 import { CacheRoutes, type CacheSettings } from './cache-routes.ts'
@@ -26,6 +26,8 @@ export interface HttpServerComponents {
   readonly store: PackageStore
   /** Serves the repository to Git clients below `/git`; without it there is nothing there. */
   readonly git?: GitService
+  /** Where packages come from that are not here; without it a miss is a 404. */
+  readonly onDemand?: OnDemand
   /** Keys that sign what is served; none is allowed. */
   readonly keys: readonly SecretKey[]
   readonly settings: HttpServerSettings

@@ -76,8 +76,14 @@ export async function walkClosure(
 /**
  * The infos in an order with references before referrers. References to what is not in `infos`, and of a path to
  * itself, do not count. The order follows from the infos alone, in whatever order the answers came.
+ *
+ * @param infos by base name
+ * @throws ClosureInvalidError when paths refer to each other in a circle
  */
-function referencesFirst(infos: ReadonlyMap<string, PathInfo>, roots: readonly StorePath[]): PathInfo[] {
+export function referencesFirst(
+  infos: ReadonlyMap<string, PathInfo>,
+  roots: readonly StorePath[],
+): PathInfo[] {
   const ordered: PathInfo[] = []
   const state = new Map<string, 'open' | 'done'>()
   const trail: { readonly info: PathInfo; next: number }[] = []

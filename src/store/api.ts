@@ -159,6 +159,14 @@ export interface FetchRequest {
   readonly omitBlobs?: boolean
 }
 
+/** What a store gives to others that have one of their own. */
+export interface ObjectGiver {
+  /** What the refs say of a package here. Answers from memory. */
+  announced(hash: string): RemotePackage | undefined
+  /** The asked-for objects as one packfile, in chunks of at most 256 KiB, without deltas. */
+  pack(request: FetchRequest, options?: AbortOptions): AsyncIterable<Uint8Array>
+}
+
 /** One conversation with a repository elsewhere. Requests follow one another; only one runs at a time. */
 export interface RepositorySession {
   /**
@@ -254,4 +262,28 @@ export interface Quarantine {
   publish(options?: AbortOptions): Promise<void>
   /** Ends the use of the quarantine. What was received stays for the next one, within the bound on its disk space. */
   close(): Promise<void>
+}
+
+/** A package that is on its way. */
+export interface ExpectedPackage {
+  readonly info: PathInfo
+  /**
+   * Whether a trusted key has signed `info`, so that the node may say the same before it has seen the content. Otherwise nothing
+   * is said of the package until it is published.
+   */
+  readonly vouched: boolean
+}
+
+/** Gets packages that clients ask for and that are not here: the way from a miss to the node's sources. */
+export interface OnDemand {
+  /**
+   * What is known of a package that can be had. Its closure is on its way then. `undefined` when nobody has it who may be believed.
+   * Answers within 2 seconds, whatever the sources do; never throws for their failures.
+   */
+  find(hash: string, options?: AbortOptions): Promise<ExpectedPackage | undefined>
+  /**
+   * Waits for a package until it is published, and tells whether it is: `false` when it cannot be had, or when nothing comes
+   * for two seconds. Never throws for the failures of sources.
+   */
+  arrival(hash: string, options?: AbortOptions): Promise<boolean>
 }

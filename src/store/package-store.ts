@@ -5,9 +5,11 @@ import { DeflatePool } from '../git/deflate/pool.ts'
 import { RepositoryLock } from '../git/lock.ts'
 import { ObjectDatabase } from '../git/object-database.ts'
 import { isOid, type Oid } from '../git/oid.ts'
+import { sendPack } from '../git/pack/send.ts'
 import { packageRef } from '../git/refs/package-refs.ts'
 import { RefStore } from '../git/refs/ref-store.ts'
 import { Repository } from '../git/repository.ts'
+import { selectObjects } from '../git/walk/select.ts'
 import { MAX_NARINFO_SIZE } from '../nix/narinfo.ts'
 import type { PathInfo } from '../nix/path-info.ts'
 import { DEFAULT_STORE_DIR, StorePath } from '../nix/store-path.ts'
@@ -15,13 +17,16 @@ import { errorMessage, GachixError } from '../util/errors.ts'
 import type { AbortOptions } from '../util/lifecycle.ts'
 import { type Logger, silentLogger } from '../util/log.ts'
 import type {
+  FetchRequest,
   GitService,
   IngestSession,
   NarBody,
   NarEncoding,
+  ObjectGiver,
   PackageEntry,
   PackageStore,
   Quarantine,
+  RemotePackage,
   StoredPackage,
 } from './api.ts'
 import { Facts } from './facts.ts'
@@ -68,7 +73,7 @@ interface Parts {
 /**
  * A node's packages in a Git repository (`protocol/SPEC.md` has the format). One process opens a repository at a time.
  */
-export class GitPackageStore implements PackageStore {
+export class GitPackageStore implements PackageStore, ObjectGiver {
   readonly name = 'store'
   readonly storeDir: string
   /** The repository's Git directory. */
@@ -183,6 +188,24 @@ export class GitPackageStore implements PackageStore {
 
   commitOf(hash: string): Oid | undefined {
     return this.has(hash) ? this.#parts.refs.get(packageRef(hash, 'result')) : undefined
+  }
+
+  announced(hash: string): RemotePackage | undefined {
+    const narinfo = this.#parts.refs.get(packageRef(hash, 'narinfo'))
+    if (narinfo === undefined) return undefined
+    const commit = this.#parts.refs.get(packageRef(hash, 'result'))
+    return { hash, narinfo, ...(commit === undefined ? {} : { commit }) }
+  }
+
+  async *pack(request: FetchRequest, options: AbortOptions = {}): AsyncIterable<Uint8Array> {
+    const { database } = this.#parts
+    const { wants, haves, omitBlobs } = request
+    const selection = await selectObjects(
+      database,
+      { wants, haves, ...(omitBlobs ? { filter: 'blob:none' as const } : {}) },
+      options,
+    )
+    yield* sendPack(database, selection, options)
   }
 
   *entries(): Iterable<PackageEntry> {

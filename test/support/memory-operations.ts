@@ -8,6 +8,14 @@ import type {
   PackageDetails,
   PackageSummary,
 } from '../../src/http/control/api.ts'
+import type {
+  PushRequest,
+  PushSummary,
+  RemoteCheck,
+  SourceStatus,
+  SyncRequest,
+  SyncSummary,
+} from '../../src/http/control/sync-api.ts'
 import type { AbortOptions } from '../../src/util/lifecycle.ts'
 
 export const SUMMARY: AddSummary = { paths: 3, added: 2, present: 1, bytes: 1000, stored: 500, seconds: 1.5 }
@@ -34,11 +42,40 @@ export const STATUS: NodeStatus = {
   store: { path: '/srv/cache', storeDir: '/nix/store', packages: 3 },
   http: { url: 'http://localhost:8080' },
   publicKey: null,
+  sources: [],
+}
+
+export const SYNCED: SyncSummary = {
+  added: 2,
+  bytes: 1000,
+  present: 1,
+  received: 400,
+  skipped: 0,
+  sources: { origin: 2 },
+  seconds: 1.5,
+}
+
+export const PUSHED: PushSummary = { added: 1, bytes: 10, present: 2, differing: 0, sent: 5, seconds: 0.5 }
+
+export const SOURCE: SourceStatus = {
+  name: 'origin',
+  kind: 'remote',
+  url: 'ssh://host/cache',
+  requireSignatures: true,
+  state: 'failing',
+  requests: 3,
+  failures: 3,
+  latency: null,
+  bytesReceived: 0,
+  bytesSent: 0,
+  packages: 0,
+  narBytes: 0,
+  lastError: { code: 'ERR_A', message: 'b', at: '2026-01-01T00:00:00.000Z' },
 }
 
 export class MemoryOperations implements Operations {
   /** Requests that came in. */
-  readonly requests: AddRequest[] = []
+  readonly requests: (AddRequest | SyncRequest | PushRequest)[] = []
   /** What `info` was asked for. */
   readonly targets: string[] = []
   /** Operations that are under way. */
@@ -56,6 +93,25 @@ export class MemoryOperations implements Operations {
     } finally {
       this.running--
     }
+  }
+
+  async sync(request: SyncRequest, options: AddOptions = {}): Promise<SyncSummary> {
+    this.requests.push(request)
+    options.onEvent?.({ type: 'received', bytes: 10, sources: 1 })
+    return SYNCED
+  }
+
+  async push(request: PushRequest): Promise<PushSummary> {
+    this.requests.push(request)
+    return PUSHED
+  }
+
+  async checkRemotes(remotes: readonly string[]): Promise<readonly RemoteCheck[]> {
+    return remotes.map((name) => ({ name, url: name, problem: { code: 'ERR_A', message: 'b' } }))
+  }
+
+  async sources(): Promise<readonly SourceStatus[]> {
+    return [SOURCE]
   }
 
   async *list(options: AbortOptions = {}): AsyncGenerator<PackageSummary> {

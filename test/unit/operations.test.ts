@@ -4,11 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { NodeStatus, PackageSummary } from '../../src/http/control/api.ts'
+import { SecretKey } from '../../src/nix/signature.ts'
 import { StoreOperations } from '../../src/operations.ts'
-import type { AddEvent } from '../../src/store/add-event.ts'
+import { Replication } from '../../src/replication.ts'
 import type { PackageSource } from '../../src/store/api.ts'
 import { GitPackageStore } from '../../src/store/package-store.ts'
+import type { SyncEvent } from '../../src/store/sync-event.ts'
 import type { AbortOptions } from '../../src/util/lifecycle.ts'
+import { silentLogger } from '../../src/util/log.ts'
+import { createConfig } from '../support/config.ts'
 import { MemorySource, storePathOf } from '../support/memory-source.ts'
 
 const STATUS: NodeStatus = {
@@ -18,7 +22,10 @@ const STATUS: NodeStatus = {
   store: { path: 'x', storeDir: '/nix/store', packages: 0 },
   http: null,
   publicKey: null,
+  sources: [],
 }
+
+const key = SecretKey.generate('operations.test-1')
 
 async function listed(operations: StoreOperations, options: AbortOptions = {}): Promise<PackageSummary[]> {
   const packages: PackageSummary[] = []
@@ -44,12 +51,14 @@ describe('StoreOperations', () => {
   const operationsOn = (source: PackageSource) =>
     new StoreOperations({
       store,
-      openSource: (socket) => {
+      openDaemon: (socket) => {
         sockets.push(socket)
         return { source, close: () => closed++ }
       },
+      replication: async () => new Replication({ config: createConfig(), store, logger: silentLogger, key }),
+      signingKey: async () => key,
       diskUsage: async () => (usage += 100),
-      status: () => STATUS,
+      status: async () => STATUS,
     })
   const source = new MemorySource({
     app: ['lib', 'app'],
@@ -62,8 +71,8 @@ describe('StoreOperations', () => {
 
   it('adds a closure, tells of its progress, and sums it up', async () => {
     const operations = operationsOn(source)
-    const events: AddEvent[] = []
-    const onEvent = (event: AddEvent) => events.push(event)
+    const events: SyncEvent[] = []
+    const onEvent = (event: SyncEvent) => events.push(event)
     const inside = `${path('app')}/bin/app`
     const summary = await operations.add(
       { paths: [inside], single: false, daemonSocket: '/socket' },

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
+import type { SourceStatus } from '../../http/control/sync-api.ts'
 import { type CliContext, type JsonOption, loadSettings } from '../context.ts'
-import { columns, formatDuration } from '../format.ts'
+import { columns, count, formatDuration } from '../format.ts'
 import { withRunningNode } from '../operations.ts'
 
 /** `gachix status`. */
@@ -26,7 +27,20 @@ export function statusCommand(context: CliContext): Command {
           ['store dir', status.store.storeDir],
           ['packages', String(status.store.packages)],
           ['public key', status.publicKey ?? 'none'],
+          ['sources', status.sources.length === 0 ? 'none' : status.sources.map(describeSource)],
         ]),
       )
     })
+}
+
+function describeSource(source: SourceStatus): string {
+  const { name, kind, state, packages, failures, lastError, requireSignatures } = source
+  const notes = [
+    `${name} (${kind}): ${state}`,
+    count(packages, 'package'),
+    ...(failures > 0 ? [count(failures, 'failure')] : []),
+    ...(requireSignatures ? [] : ['BELIEVED WITHOUT SIGNATURES']),
+    ...(state === 'failing' && lastError !== null ? [lastError.message] : []),
+  ]
+  return notes.join(', ')
 }

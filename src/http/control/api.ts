@@ -2,14 +2,17 @@
  * The contract between the `gachix` command and a running node: what can be asked of a node's own machine over its
  * control socket. The command uses the same `Operations` directly when no node runs.
  */
-import type { AddEvent } from '../../store/add-event.ts'
+import type { SyncEvent } from '../../store/sync-event.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
+import type { SourceStatus, SyncOperations } from './sync-api.ts'
 
 export interface AddRequest {
   /** Store paths, absolute; a path inside a store path means that store path. */
   readonly paths: readonly string[]
   /** Add only the named paths, not what they refer to. */
   readonly single: boolean
+  /** Name of the one source to learn from, or the URL of a binary cache. By default the local daemon, then all others. */
+  readonly from?: string
   /** Socket of the Nix daemon to learn from, when the caller's environment names one. */
   readonly daemonSocket?: string
 }
@@ -61,13 +64,15 @@ export interface NodeStatus {
   readonly store: { readonly path: string; readonly storeDir: string; readonly packages: number }
   readonly http: { readonly url: string } | null
   readonly publicKey: string | null
+  /** Where packages can come from, in the order in which they are asked. */
+  readonly sources: readonly SourceStatus[]
 }
 
 export interface AddOptions extends AbortOptions {
-  onEvent?: (event: AddEvent) => void
+  onEvent?: (event: SyncEvent) => void
 }
 
-export interface Operations {
+export interface Operations extends SyncOperations {
   /** @throws GachixError when a path is unknown, cannot be read or does not match its hash */
   add(request: AddRequest, options?: AddOptions): Promise<AddSummary>
   list(options?: AbortOptions): AsyncIterable<PackageSummary>

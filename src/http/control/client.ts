@@ -1,7 +1,7 @@
 import { type IncomingMessage, request } from 'node:http'
 import { StringDecoder } from 'node:string_decoder'
 
-import type { z } from 'zod'
+import { z } from 'zod'
 
 import { AbortedError, errorCode, GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
@@ -15,8 +15,23 @@ import type {
   PackageSummary,
 } from './api.ts'
 import { ControlProtocolError, NodeUnreachableError, NodeVanishedError } from './errors.ts'
+import type {
+  PushRequest,
+  PushSummary,
+  RemoteCheck,
+  SourceStatus,
+  SyncOptions,
+  SyncRequest,
+  SyncSummary,
+} from './sync-api.ts'
 import {
-  addEventSchema,
+  pushSummarySchema,
+  remoteCheckSchema,
+  SYNC_ROUTES,
+  syncEventSchema,
+  syncSummarySchema,
+} from './sync-wire.ts'
+import {
   addSummarySchema,
   lineSchema,
   MAX_LINE_LENGTH,
@@ -24,6 +39,7 @@ import {
   packageDetailsSchema,
   packageSummarySchema,
   ROUTES,
+  sourceStatusSchema,
 } from './wire.ts'
 
 /**
@@ -42,12 +58,26 @@ export class ControlClient implements Operations {
   }
 
   async add(job: AddRequest, options: AddOptions = {}): Promise<AddSummary> {
-    for await (const message of this.#stream('POST', ROUTES.add, options, JSON.stringify(job))) {
-      if ('result' in message) return check(addSummarySchema, message.result)
-      const event = check(addEventSchema, message.event)
-      options.onEvent?.(event)
-    }
-    throw new NodeVanishedError()
+    return this.#job(ROUTES.add, job, addSummarySchema, options)
+  }
+
+  async sync(job: SyncRequest, options: SyncOptions = {}): Promise<SyncSummary> {
+    return this.#job(SYNC_ROUTES.sync, job, syncSummarySchema, options)
+  }
+
+  async push(job: PushRequest, options: SyncOptions = {}): Promise<PushSummary> {
+    return this.#job(SYNC_ROUTES.push, job, pushSummarySchema, options)
+  }
+
+  async checkRemotes(
+    remotes: readonly string[],
+    options: AbortOptions = {},
+  ): Promise<readonly RemoteCheck[]> {
+    return this.#job(SYNC_ROUTES.checkRemotes, { remotes }, z.array(remoteCheckSchema), options)
+  }
+
+  async sources(): Promise<readonly SourceStatus[]> {
+    return this.#result(SYNC_ROUTES.sources, z.array(sourceStatusSchema), {})
   }
 
   async *list(options: AbortOptions = {}): AsyncGenerator<PackageSummary> {
@@ -64,6 +94,16 @@ export class ControlClient implements Operations {
 
   async status(): Promise<NodeStatus> {
     return this.#result(ROUTES.status, nodeStatusSchema, {})
+  }
+
+  /** Work that tells how it gets on. */
+  async #job<T>(path: string, job: object, schema: z.ZodType<T>, options: SyncOptions): Promise<T> {
+    for await (const message of this.#stream('POST', path, options, JSON.stringify(job))) {
+      if ('result' in message) return check(schema, message.result)
+      const event = check(syncEventSchema, message.event)
+      options.onEvent?.(event)
+    }
+    throw new NodeVanishedError()
   }
 
   async #result<T>(path: string, schema: z.ZodType<T>, options: AbortOptions): Promise<T> {

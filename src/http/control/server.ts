@@ -8,6 +8,7 @@ import { RequestRunner } from '../request-runner.ts'
 import { written } from '../transfer.ts'
 import type { Operations } from './api.ts'
 import { ControlProtocolError } from './errors.ts'
+import { checkRequestSchema, pushRequestSchema, SYNC_ROUTES, syncRequestSchema } from './sync-wire.ts'
 import { UnixListener } from './unix-listener.ts'
 import { addRequestSchema, MAX_PATH_LENGTH, MAX_REQUEST_SIZE, ROUTES } from './wire.ts'
 
@@ -16,6 +17,12 @@ export interface ControlServerComponents {
   /** From `controlSocketPath`. */
   readonly path: string
   readonly logger: Logger
+}
+
+/** What a running operation is told by, and tells to, its client. */
+interface Job {
+  readonly signal: AbortSignal
+  readonly onEvent: (event: unknown) => void
 }
 
 /** Packages of a list are sent in pieces of about so many characters. */
@@ -70,7 +77,23 @@ export class ControlServer implements Startable {
     const [path, query] = (exchange.req.url ?? '').split('?', 2)
     switch (`${exchange.req.method} ${path}`) {
       case `POST ${ROUTES.add}`:
-        return this.#add(exchange)
+        return this.#job(exchange, addRequestSchema, (request, options) =>
+          this.#operations.add(request, options),
+        )
+      case `POST ${SYNC_ROUTES.sync}`:
+        return this.#job(exchange, syncRequestSchema, (request, options) =>
+          this.#operations.sync(request, options),
+        )
+      case `POST ${SYNC_ROUTES.push}`:
+        return this.#job(exchange, pushRequestSchema, (request, options) =>
+          this.#operations.push(request, options),
+        )
+      case `POST ${SYNC_ROUTES.checkRemotes}`:
+        return this.#job(exchange, checkRequestSchema, ({ remotes }, options) =>
+          this.#operations.checkRemotes(remotes, options),
+        )
+      case `GET ${SYNC_ROUTES.sources}`:
+        return exchange.json(200, { result: await this.#operations.sources() })
       case `GET ${ROUTES.list}`:
         return this.#list(exchange)
       case `GET ${ROUTES.info}`:
@@ -82,15 +105,20 @@ export class ControlServer implements Startable {
     }
   }
 
-  async #add(exchange: Exchange): Promise<void> {
-    const request = check(addRequestSchema, await readJson(exchange))
+  /** Work that tells how it gets on. */
+  async #job<T>(
+    exchange: Exchange,
+    schema: z.ZodType<T>,
+    work: (request: T, options: Job) => Promise<unknown>,
+  ): Promise<void> {
+    const request = check(schema, await readJson(exchange))
     const { res } = exchange
     await this.#stream(exchange, async (signal) => {
       // What the client does not read in time waits in memory: some hundred bytes a package at most.
       const onEvent = (event: unknown) => {
         if (!signal.aborted) res.write(line({ event }))
       }
-      return this.#operations.add(request, { signal, onEvent })
+      return work(request, { signal, onEvent })
     })
   }
 

@@ -5,8 +5,8 @@
 
 import { z } from 'zod'
 import type { AddEvent } from '../../store/add-event.ts'
-
 import type { AddRequest, AddSummary, NodeStatus, PackageDetails, PackageSummary } from './api.ts'
+import type { SourceStatus } from './sync-api.ts'
 
 export const ROUTES = {
   add: '/v1/add',
@@ -23,13 +23,16 @@ export const MAX_LINE_LENGTH = 16 * 1024 * 1024
 export const MAX_PATH_LENGTH = 4096
 const MAX_PATHS = 100_000
 
-const path = z.string().min(1).max(MAX_PATH_LENGTH)
-const count = z.number().int().nonnegative()
+/** A path, a name or a URL. */
+export const path = z.string().min(1).max(MAX_PATH_LENGTH)
+export const paths = z.array(path).max(MAX_PATHS)
+export const count = z.number().int().nonnegative()
 
 export const addRequestSchema = z.strictObject({
-  paths: z.array(path).max(MAX_PATHS),
+  paths,
   single: z.boolean(),
   daemonSocket: path.exactOptional(),
+  from: path.exactOptional(),
 }) satisfies z.ZodType<AddRequest>
 
 export const errorSchema = z.object({ code: z.string(), message: z.string() })
@@ -89,6 +92,22 @@ export const packageDetailsSchema = z.object({
   closure: z.object({ paths: count, narSize: count, complete: z.boolean() }),
 }) satisfies z.ZodType<PackageDetails>
 
+export const sourceStatusSchema = z.object({
+  name: z.string(),
+  kind: z.string(),
+  url: z.string(),
+  requireSignatures: z.boolean(),
+  state: z.enum(['unused', 'ok', 'failing']),
+  requests: count,
+  failures: count,
+  latency: z.number().nullable(),
+  bytesReceived: count,
+  bytesSent: count,
+  packages: count,
+  narBytes: count,
+  lastError: z.object({ code: z.string(), message: z.string(), at: z.string() }).nullable(),
+}) satisfies z.ZodType<SourceStatus>
+
 export const nodeStatusSchema = z.object({
   version: z.string(),
   pid: count,
@@ -96,4 +115,5 @@ export const nodeStatusSchema = z.object({
   store: z.object({ path: z.string(), storeDir: z.string(), packages: count }),
   http: z.object({ url: z.string() }).nullable(),
   publicKey: z.string().nullable(),
+  sources: z.array(sourceStatusSchema),
 }) satisfies z.ZodType<NodeStatus>

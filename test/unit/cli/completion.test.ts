@@ -42,7 +42,7 @@ describe('gachix completion', () => {
   })
 
   it('completes commands, options, choices and paths in bash', () => {
-    assert.deepEqual(completeInBash(sandbox, ['s']), ['serve', 'status'])
+    assert.deepEqual(completeInBash(sandbox, ['s']), ['serve', 'sync', 'status'])
     assert.deepEqual(completeInBash(sandbox, ['key', '']), ['generate', 'show'])
     assert.deepEqual(completeInBash(sandbox, ['-c', 'x', 'key', 's']), ['show'])
     assert.deepEqual(completeInBash(sandbox, ['add', '--s']), ['--single', '--store-path'])

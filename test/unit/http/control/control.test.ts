@@ -6,7 +6,7 @@ import { describe, type TestContext, test } from 'node:test'
 import type { PackageSummary } from '../../../../src/http/control/api.ts'
 import { ControlClient } from '../../../../src/http/control/client.ts'
 import { ControlServer } from '../../../../src/http/control/server.ts'
-import type { AddEvent } from '../../../../src/store/add-event.ts'
+import type { SyncEvent } from '../../../../src/store/sync-event.ts'
 import { GachixError } from '../../../../src/util/errors.ts'
 import { silentLogger } from '../../../../src/util/log.ts'
 import { recordingLogger, until } from '../../../support/cache-server.ts'
@@ -42,7 +42,7 @@ async function listed(client: ControlClient): Promise<PackageSummary[]> {
 describe('round trips', () => {
   test('add, with its events in order', async (t) => {
     const { client, operations } = await start(t)
-    const sent: AddEvent[] = [
+    const sent: SyncEvent[] = [
       { type: 'closure', paths: 3, bytes: 10, missing: 2, missingBytes: 7 },
       { type: 'bytes', bytes: 5 },
       { type: 'package', path: '/nix/store/ü\n', narSize: 7, outcome: 'added' },
@@ -51,7 +51,7 @@ describe('round trips', () => {
       for (const event of sent) onEvent!(event)
       return SUMMARY
     }
-    const got: AddEvent[] = []
+    const got: SyncEvent[] = []
     const request = { ...ADD, daemonSocket: '/run/daemon' }
     assert.deepEqual(await client.add(request, { onEvent: (event) => got.push(event) }), SUMMARY)
     assert.deepEqual(got, sent)

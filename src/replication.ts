@@ -1,0 +1,252 @@
+/**
+ * Where packages come from beside the local daemon: builds the sources of the settings, and does what is asked about them.
+ */
+import type { Config } from './config/schema.ts'
+import type {
+  PushRequest,
+  PushSummary,
+  RemoteCheck,
+  SourceStatus,
+  SyncOperations,
+  SyncOptions,
+  SyncRequest,
+  SyncSummary,
+} from './http/control/sync-api.ts'
+import { createBuilderSource } from './ingest/builder/source.ts'
+import { createGitRemote, type GitRemote } from './ingest/remote/git-remote.ts'
+import type { SecretKey } from './nix/signature.ts'
+import { isHashPart, StorePath } from './nix/store-path.ts'
+import type { GitPackageStore } from './store/package-store.ts'
+import { Claims } from './sync/claims.ts'
+import { PullThrough } from './sync/on-demand/on-demand.ts'
+import { NoSourcesError } from './sync/pull/errors.ts'
+import { mirror } from './sync/pull/mirror.ts'
+import { Puller } from './sync/pull/puller.ts'
+import { pushClosures } from './sync/push/push.ts'
+import type { SourceLink } from './sync/source/link.ts'
+import { NarLink } from './sync/source/nar-link.ts'
+import { RepositoryLink } from './sync/source/repository-link.ts'
+import { SharedQuarantine } from './sync/source/shared-quarantine.ts'
+import { SOURCE_KINDS } from './sync/source/source.ts'
+import { errorCode, errorMessage, GachixError } from './util/errors.ts'
+import type { AbortOptions } from './util/lifecycle.ts'
+import type { Logger } from './util/log.ts'
+
+export interface ReplicationInit {
+  readonly config: Config
+  readonly store: GitPackageStore
+  readonly logger: Logger
+  /** The node's own key: it signs what the node vouches for, and what it has signed comes back trusted. */
+  readonly key: SecretKey
+}
+
+/** A name that the user gave is that of no source. */
+export class UnknownSourceError extends GachixError {
+  constructor(name: string, known: readonly string[]) {
+    super(
+      'ERR_UNKNOWN_SOURCE',
+      `there is no source ${JSON.stringify(name)}; ${known.length > 0 ? `the sources are ${known.join(', ')}` : 'the settings name none'}`,
+    )
+  }
+}
+
+/** A source with its address. */
+interface Listed {
+  readonly link: SourceLink
+  readonly url: string
+}
+
+export class Replication implements SyncOperations {
+  readonly puller: Puller
+  readonly pullThrough: PullThrough
+  readonly #init: ReplicationInit
+  readonly #quarantine: SharedQuarantine
+  readonly #claims = new Claims()
+  readonly #listed: Listed[]
+  readonly #remotes = new Map<string, GitRemote>()
+  readonly #closing: Array<() => void> = []
+
+  constructor(init: ReplicationInit) {
+    const { store, logger } = init
+    this.#init = init
+    this.#quarantine = new SharedQuarantine((name) => store.quarantine(name))
+    this.#listed = [...this.#remoteLinks(), ...this.#builderLinks(), ...this.#upstreamLinks()]
+    const links = () => this.links
+    this.puller = new Puller({ store, links, logger })
+    this.pullThrough = new PullThrough({ store, puller: this.puller, links, logger })
+    for (const { source } of this.links) {
+      if (source.trust.requireSignatures) continue
+      logger.warn(
+        { source: source.name },
+        `${source.name} is believed without signatures (require_signatures: false)`,
+      )
+    }
+  }
+
+  /** All sources in the order in which they are asked. */
+  get links(): readonly SourceLink[] {
+    const all = this.#listed.map(({ link }) => link)
+    return SOURCE_KINDS.flatMap((kind) => all.filter(({ source }) => source.kind === kind))
+  }
+
+  /** A source by its name, or a binary cache by its URL. @throws UnknownSourceError */
+  linkTo(name: string): SourceLink {
+    const found = this.links.find(({ source }) => source.name === name)
+    if (found === undefined) throw new UnknownSourceError(name, this.#names())
+    return found
+  }
+
+  async sync(request: SyncRequest, options: SyncOptions = {}): Promise<SyncSummary> {
+    const started = performance.now()
+    const from = request.from === undefined ? this.links : [this.linkTo(request.from)]
+    if (from.length === 0) throw new NoSourcesError()
+    const result =
+      request.paths.length > 0
+        ? { skipped: 0, ...(await this.puller.pull(this.#hashes(request.paths), { ...options, from })) }
+        : await this.#mirror(from, options)
+    return { ...result, seconds: secondsSince(started) }
+  }
+
+  async push(request: PushRequest, options: SyncOptions = {}): Promise<PushSummary> {
+    const started = performance.now()
+    const roots = this.#hashes(request.paths)
+    const result = await pushClosures(this.#init.store, this.#remote(request.remote), roots, options)
+    return { ...result, seconds: secondsSince(started) }
+  }
+
+  async checkRemotes(names: readonly string[], options: AbortOptions = {}): Promise<readonly RemoteCheck[]> {
+    const wanted = names.length > 0 ? names : [...this.#remotes.keys()]
+    return Promise.all(wanted.map((name) => checkRemote(name, this.#remote(name), options)))
+  }
+
+  async sources(): Promise<readonly SourceStatus[]> {
+    return this.links.map((link) => {
+      const { name, kind, trust } = link.source
+      const url = this.#listed.find((listed) => listed.link === link)?.url ?? ''
+      return { name, kind, url, requireSignatures: trust.requireSignatures, ...link.health.snapshot }
+    })
+  }
+
+  /** Gives up what is being pulled for clients, and lets all connections go. */
+  async close(): Promise<void> {
+    await this.pullThrough.stop()
+    await Promise.all(this.links.map((link) => link.close()))
+    for (const close of this.#closing) close()
+  }
+
+  async #mirror(from: readonly SourceLink[], options: SyncOptions) {
+    const { store } = this.#init
+    const repositories = from.filter((link) => link instanceof RepositoryLink)
+    if (repositories.length === 0) {
+      throw new GachixError(
+        'ERR_CANNOT_LIST',
+        `${from.map(({ source }) => source.name).join(', ')}: only Git remotes and peers tell all that they have; name the paths to pull`,
+      )
+    }
+    const total = {
+      added: 0,
+      bytes: 0,
+      present: 0,
+      received: 0,
+      skipped: 0,
+      sources: {} as Record<string, number>,
+    }
+    for (const link of repositories) {
+      const result = await mirror(store, this.puller, link, options)
+      for (const key of ['added', 'bytes', 'present', 'received', 'skipped'] as const)
+        total[key] += result[key]
+      for (const [name, count] of Object.entries(result.sources)) {
+        total.sources[name] = (total.sources[name] ?? 0) + count
+      }
+    }
+    return total
+  }
+
+  #remoteLinks(): Listed[] {
+    const { config, store, key } = this.#init
+    return config.store.remotes.map((setting) => {
+      const remote = this.#createRemote(setting.url, setting.name)
+      this.#remotes.set(setting.name, remote)
+      const source = {
+        name: setting.name,
+        kind: 'remote',
+        gives: 'objects',
+        repository: remote,
+        trust: this.#trust(setting),
+      } as const
+      const components = { store, quarantine: this.#quarantine, claims: this.#claims, key }
+      return { link: new RepositoryLink(source, components), url: remote.url }
+    })
+  }
+
+  #builderLinks(): Listed[] {
+    const { config, store, key } = this.#init
+    const { sshPrivateKeyPath } = config.store
+    return config.store.builders.map((setting) => {
+      const builder = createBuilderSource(setting, {
+        storeDir: store.storeDir,
+        ...(sshPrivateKeyPath !== undefined && { identityFile: sshPrivateKeyPath }),
+      })
+      this.#closing.push(() => builder.close())
+      const facts = { name: setting.name, kind: 'builder', trust: this.#trust(setting) } as const
+      return {
+        link: new NarLink({ ...facts, gives: 'nars', packages: builder }, store, key),
+        url: setting.url,
+      }
+    })
+  }
+
+  #upstreamLinks(): Listed[] {
+    return []
+  }
+
+  #trust(setting: Config['store']['remotes'][number]) {
+    const { requireSignatures, publicKeys } = setting
+    const { config, key } = this.#init
+    return { requireSignatures, publicKeys: [...config.trust.publicKeys, ...publicKeys, key.publicKey] }
+  }
+
+  #createRemote(url: string, name?: string): GitRemote {
+    const { sshPrivateKeyPath } = this.#init.config.store
+    return createGitRemote({
+      url,
+      ...(name !== undefined && { name }),
+      ...(sshPrivateKeyPath !== undefined && { identityFile: sshPrivateKeyPath }),
+    })
+  }
+
+  /** A remote of the settings, or one that the user names by its place. */
+  #remote(nameOrUrl: string): GitRemote {
+    const known = this.#remotes.get(nameOrUrl)
+    if (known !== undefined) return known
+    if (!/[/:]/.test(nameOrUrl)) throw new UnknownSourceError(nameOrUrl, [...this.#remotes.keys()])
+    return this.#createRemote(nameOrUrl)
+  }
+
+  #hashes(paths: readonly string[]): string[] {
+    const { storeDir } = this.#init.store
+    return paths.map((path) => (isHashPart(path) ? path : StorePath.containing(path, storeDir).hash))
+  }
+
+  #names(): string[] {
+    return this.links.map(({ source }) => source.name)
+  }
+}
+
+async function checkRemote(name: string, remote: GitRemote, options: AbortOptions): Promise<RemoteCheck> {
+  try {
+    const { transport, version, selective, packages, latency } = await remote.check(options)
+    return {
+      name,
+      url: remote.url,
+      works: { transport, version, selective, packages, latency: Math.round(latency) },
+    }
+  } catch (error) {
+    options.signal?.throwIfAborted()
+    return { name, url: remote.url, problem: { code: errorCode(error), message: errorMessage(error) } }
+  }
+}
+
+function secondsSince(started: number): number {
+  return Math.round(performance.now() - started) / 1000
+}

@@ -1,0 +1,214 @@
+import type { ExpectedPackage, OnDemand, PackageStore } from '../../store/api.ts'
+import { AbortedError, errorMessage, GachixError } from '../../util/errors.ts'
+import type { AbortOptions, Startable } from '../../util/lifecycle.ts'
+import type { Logger } from '../../util/log.ts'
+import { ARRIVAL_STALL, MISS_BUDGET, PULLS_AT_ONCE } from '../limits.ts'
+import type { Puller } from '../pull/puller.ts'
+import type { Found, SourceLink } from '../source/link.ts'
+import { SOURCE_KINDS } from '../source/source.ts'
+import { Arrival, Arrivals } from './arrivals.ts'
+import { NegativeCache } from './negative-cache.ts'
+
+export interface PullThroughComponents {
+  readonly store: PackageStore
+  readonly puller: Puller
+  /** Sources that are asked on a miss, as they are now. */
+  readonly links: () => readonly SourceLink[]
+  readonly logger: Logger
+}
+
+interface Answer {
+  readonly expected: ExpectedPackage | undefined
+  /** Whether every source that was asked has answered. */
+  readonly sure: boolean
+}
+
+/**
+ * Serves misses out of the node's sources. A narinfo that passes the source's rule is answered at once, and its closure is
+ * pulled; the NAR is served when it has been proven and published. No failure of a source is a client's: all of them
+ * together are a quick "not here".
+ */
+export class PullThrough implements OnDemand, Startable {
+  readonly #components: PullThroughComponents
+  readonly #missing = new NegativeCache()
+  readonly #arrivals = new Arrivals()
+  readonly #asking = new Map<string, Promise<ExpectedPackage | undefined>>()
+  readonly #stopped = new AbortController()
+  readonly #running = new Set<Promise<void>>()
+  readonly #queue: Array<() => void> = []
+  #pulling = 0
+
+  constructor(components: PullThroughComponents) {
+    this.#components = components
+  }
+
+  async start(): Promise<void> {}
+
+  /** Gives up what is being pulled. */
+  async stop(): Promise<void> {
+    this.#stopped.abort(new AbortedError('the node was stopped'))
+    for (const go of this.#queue.splice(0)) go()
+    await Promise.allSettled(this.#running)
+  }
+
+  /** News of packages that were missing: a peer has them now. Without `hashes`: of any. */
+  forgetMissing(hashes?: Iterable<string>): void {
+    if (hashes === undefined) this.#missing.clear()
+    else for (const hash of hashes) this.#missing.delete(hash)
+  }
+
+  async find(hash: string, options: AbortOptions = {}): Promise<ExpectedPackage | undefined> {
+    const expected = this.#arrivals.get(hash)
+    if (expected !== undefined) return expected
+    if (this.#missing.has(hash) || this.#stopped.signal.aborted) return undefined
+    let asking = this.#asking.get(hash)
+    if (asking === undefined) {
+      asking = this.#find(hash).finally(() => this.#asking.delete(hash))
+      this.#asking.set(hash, asking)
+    }
+    const found = await asking
+    options.signal?.throwIfAborted()
+    return found
+  }
+
+  async arrival(hash: string, options: AbortOptions = {}): Promise<boolean> {
+    const { store } = this.#components
+    for (;;) {
+      if (store.has(hash)) return true
+      const arrival = this.#arrivals.get(hash)?.arrival
+      if (arrival === undefined) return false
+      const left = arrival.lastProgress + ARRIVAL_STALL - performance.now()
+      if (left <= 0) return false
+      await pause(left, arrival.ended, options.signal)
+      options.signal?.throwIfAborted()
+    }
+  }
+
+  async #find(hash: string): Promise<ExpectedPackage | undefined> {
+    const { expected, sure } = await this.#ask(hash)
+    if (expected === undefined) this.#missing.add(hash, sure)
+    else this.#pull(expected)
+    return expected
+  }
+
+  /**
+   * Asks all sources at once, and takes the answer of the first in order that has the package: a later one's only when
+   * those before it have said no, failed, or not answered in time.
+   */
+  async #ask(hash: string): Promise<Answer> {
+    const links = ordered(this.#components.links()).filter(({ health }) => !health.resting)
+    const signal = AbortSignal.any([AbortSignal.timeout(MISS_BUDGET), this.#stopped.signal])
+    let sure = links.length === this.#components.links().length
+    const answers = links.map(async (link) => {
+      try {
+        const asking = () => within(signal, link.find([hash], { signal }), link.source.name)
+        const { found, refused } = await link.health.guard(asking)
+        for (const { code, message } of refused) this.#components.logger.warn({ code }, message)
+        const first = found.get(hash)
+        return first && expectedOf(first)
+      } catch (err) {
+        sure = false
+        const { name } = link.source
+        this.#components.logger.debug({ source: name, err }, `a source did not answer: ${errorMessage(err)}`)
+        return undefined
+      }
+    })
+    for (const answer of answers) {
+      const expected = await answer
+      if (expected !== undefined) return { expected, sure }
+    }
+    return { expected: undefined, sure }
+  }
+
+  /** Has the package's closure pulled, after those that were asked for before. */
+  #pull(expected: ExpectedPackage): void {
+    if (this.#arrivals.get(expected.info.storePath.hash) !== undefined) return
+    const arrival = new Arrival()
+    this.#arrivals.expect(expected, arrival)
+    const running = this.#run(expected, arrival).finally(() => this.#running.delete(running))
+    this.#running.add(running)
+  }
+
+  async #run({ info }: ExpectedPackage, arrival: Arrival): Promise<void> {
+    const { puller, logger, links } = this.#components
+    const { hash } = info.storePath
+    try {
+      await this.#turn(arrival)
+      await puller.pull([hash], {
+        from: ordered(links()).filter(({ health }) => !health.resting),
+        signal: this.#stopped.signal,
+        onFound: ({ found }) => {
+          arrival.moved()
+          this.#arrivals.expect(expectedOf(found), arrival)
+        },
+        onBytes: (bytes) => arrival.came(bytes),
+        onEvent: ({ type }) => {
+          if (type === 'package') arrival.moved()
+        },
+      })
+    } catch (error) {
+      this.#missing.add(hash, false)
+      if (!this.#stopped.signal.aborted) {
+        logger.warn({ path: info.storePath.toString(), err: error }, `cannot pull: ${errorMessage(error)}`)
+      }
+    } finally {
+      this.#pulling--
+      this.#queue.shift()?.()
+      this.#arrivals.forget(arrival)
+      arrival.end()
+    }
+  }
+
+  /** Waits until fewer pulls run than may. Meanwhile those who wait for this one see that it gets on. */
+  async #turn(arrival: Arrival): Promise<void> {
+    this.#pulling++
+    if (this.#pulling <= PULLS_AT_ONCE) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#queue.push(resolve)
+    const beat = setInterval(() => arrival.moved(), ARRIVAL_STALL / 4)
+    await promise.finally(() => clearInterval(beat))
+    arrival.moved()
+  }
+}
+
+function ordered(links: readonly SourceLink[]): SourceLink[] {
+  return SOURCE_KINDS.flatMap((kind) => links.filter(({ source }) => source.kind === kind))
+}
+
+function expectedOf({ info, proof }: Found): ExpectedPackage {
+  return { info, vouched: proof.by === 'signature' }
+}
+
+/** A source has not answered in the time that a miss may take. */
+class SourceTimeoutError extends GachixError {
+  constructor(source: string) {
+    super('ERR_SOURCE_TIMEOUT', `${source} did not answer within ${MISS_BUDGET / 1000} seconds`)
+  }
+}
+
+/** The work's result, or a failure as soon as the signal fires, whether the work heeds it or not. */
+function within<T>(signal: AbortSignal, work: Promise<T>, source: string): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const fire = () => reject(new SourceTimeoutError(source))
+  if (signal.aborted) fire()
+  signal.addEventListener('abort', fire, { once: true })
+  promise.catch(() => {})
+  // The work's own end at the signal is not told from the outside; the time-out is.
+  const heeded = work.catch((error: unknown) => {
+    throw signal.aborted ? new SourceTimeoutError(source) : error
+  })
+  return Promise.race([heeded, promise]).finally(() => signal.removeEventListener('abort', fire))
+}
+
+/** Resolves after a time, when something has ended, or when the signal fires. */
+async function pause(
+  milliseconds: number,
+  ended: Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, milliseconds)
+  signal?.addEventListener('abort', () => resolve(), { once: true })
+  await Promise.race([promise, ended])
+  clearTimeout(timer)
+}

@@ -1,0 +1,166 @@
+import { throwIfAborted } from '../../ingest/abort.ts'
+import type { PackageStore } from '../../store/api.ts'
+import type { SyncEvent } from '../../store/sync-event.ts'
+import { errorMessage } from '../../util/errors.ts'
+import type { AbortOptions } from '../../util/lifecycle.ts'
+import type { Logger } from '../../util/log.ts'
+import { Claims } from '../claims.ts'
+import type { SourceLink } from '../source/link.ts'
+import { NoSourcesError, SourceFailedError } from './errors.ts'
+import { makePlan, type Plan, type Planned } from './plan.ts'
+import { PullProgress } from './progress.ts'
+import { intoRuns } from './runs.ts'
+
+export interface PullOptions extends AbortOptions {
+  /** Sources to pull from, in order; all that the node has by default. */
+  readonly from?: readonly SourceLink[]
+  readonly onEvent?: (event: SyncEvent) => void
+  /** Told of missing packages as they are found, before anything of them is here. */
+  readonly onFound?: (planned: Planned) => void
+  /** Told of bytes as they come over the wire. */
+  readonly onBytes?: (bytes: number) => void
+}
+
+/** What came of a pull. */
+export interface PullResult {
+  /** Packages fetched, and their NAR bytes. */
+  readonly added: number
+  readonly bytes: number
+  /** Packages of the closures that were here, as far as the walk came upon them. */
+  readonly present: number
+  /** Bytes that came over the wire. */
+  readonly received: number
+  /** Packages by the source that they came from. */
+  readonly sources: Readonly<Record<string, number>>
+}
+
+export interface PullerComponents {
+  readonly store: PackageStore
+  /** The node's sources as they are now, in the order in which they are asked. */
+  readonly links: () => readonly SourceLink[]
+  readonly logger: Logger
+}
+
+/**
+ * Pulls closures from other places. A source that fails, or gives something else than it announced, is left out for the
+ * rest of the pull, and what is missing then is looked for anew at the others. A package that two pulls need is fetched by
+ * one of them.
+ */
+export class Puller {
+  readonly #components: PullerComponents
+  readonly #claims = new Claims()
+
+  constructor(components: PullerComponents) {
+    this.#components = components
+  }
+
+  /**
+   * Has packages published here with everything that they refer to.
+   *
+   * @param roots hash parts
+   * @throws PackageUnavailableError, NoSourcesError, AbortedError; what was complete by then is published
+   */
+  async pull(roots: readonly string[], options: PullOptions = {}): Promise<PullResult> {
+    const { store, links } = this.#components
+    const from = options.from ?? links()
+    const progress = new PullProgress(options.onEvent)
+    const sources: Record<string, number> = {}
+    const failed = new Map<SourceLink, SourceFailedError>()
+    const fail = (link: SourceLink, error: SourceFailedError) => {
+      failed.set(link, error)
+      progress.failed(link.source.name, error.code, error.message)
+      this.#components.logger.warn(
+        { source: link.source.name, code: error.code },
+        `a source is left out: ${error.message}`,
+      )
+    }
+    let present = 0
+    for (;;) {
+      throwIfAborted(options.signal)
+      if (roots.every((hash) => store.hasClosure(hash))) break
+      const left = from.filter((link) => !failed.has(link))
+      if (left.length === 0) throw [...failed.values()][0] ?? new NoSourcesError()
+      const plan = await makePlan(store, left, roots, {
+        ...(options.signal && { signal: options.signal }),
+        ...(options.onFound && { onFound: options.onFound }),
+        onFailure: fail,
+        failed: failed.values(),
+      })
+      progress.planned(plan)
+      present = plan.present.size
+      const claim = this.#claims.claim(plan.missing.map(({ found }) => found.info.storePath.hash))
+      try {
+        await Promise.all(claim.others)
+        const own = claimed(plan, claim.mine, store)
+        // Those who should have fetched the rest have failed: their part has to be planned as well.
+        if (own === undefined) continue
+        await this.#execute(own, progress, sources, options)
+      } catch (error) {
+        throwIfAborted(options.signal)
+        if (!(error instanceof RunFailedError)) throw error
+        error.link.health.failed(error.cause)
+        fail(error.link, new SourceFailedError(error.link.source.name, error.cause))
+      } finally {
+        claim.release()
+      }
+    }
+    progress.report()
+    const { packages, bytes, received } = progress
+    return { added: packages, bytes, present: present || roots.length, received, sources }
+  }
+
+  async #execute(
+    planned: readonly Planned[],
+    progress: PullProgress,
+    sources: Record<string, number>,
+    options: PullOptions,
+  ): Promise<void> {
+    for (const { packages } of intoRuns(planned)) {
+      throwIfAborted(options.signal)
+      const { link } = packages[0]!
+      const { name } = link.source
+      try {
+        await link.fetch(
+          packages.map(({ found }) => found),
+          sharedBy(packages),
+          {
+            ...(options.signal && { signal: options.signal }),
+            onBytes: (bytes) => {
+              options.onBytes?.(bytes)
+              progress.came(name, bytes)
+            },
+            onPackage: (info) => {
+              sources[name] = (sources[name] ?? 0) + 1
+              progress.published(info)
+            },
+          },
+        )
+      } catch (cause) {
+        throw new RunFailedError(link, cause)
+      }
+    }
+  }
+}
+
+/** One run of a plan failed at its source. */
+class RunFailedError extends Error {
+  readonly link: SourceLink
+
+  constructor(link: SourceLink, cause: unknown) {
+    super(errorMessage(cause), { cause })
+    this.link = link
+  }
+}
+
+/** One's own part of a plan, once others have fetched theirs; `undefined` when they have not. */
+function claimed(plan: Plan, mine: readonly string[], store: PackageStore): Planned[] | undefined {
+  const own = new Set(mine)
+  const missing = plan.missing.filter(({ found }) => !store.hasClosure(found.info.storePath.hash))
+  return missing.every(({ found }) => own.has(found.info.storePath.hash)) ? missing : undefined
+}
+
+/** Sources that have all of these packages as well. */
+function sharedBy(packages: readonly Planned[]): SourceLink[] {
+  const [first] = packages
+  return (first?.others ?? []).filter((link) => packages.every(({ others }) => others.includes(link)))
+}

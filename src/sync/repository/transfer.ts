@@ -1,0 +1,229 @@
+import { parseCommit } from '../../git/commit.ts'
+import type {
+  FetchRequest,
+  PackageStore,
+  Quarantine,
+  ReceiveLimits,
+  RepositorySession,
+} from '../../store/api.ts'
+import { GachixError } from '../../util/errors.ts'
+import type { AbortOptions } from '../../util/lifecycle.ts'
+import type { Claims } from '../claims.ts'
+import { BLOBS_A_REQUEST, blobLimits, packageLimits, treeLimits } from '../limits.ts'
+import type { FetchOptions, Found } from '../source/link.ts'
+
+/** A commit of a package with a thousand references has 50 KB. */
+const MAX_COMMIT_SIZE = 2 * 1024 * 1024
+/** Requests that each helper should get of a batch: enough to even out how fast they are. */
+const SHARES_EACH = 4
+/** Fewer blobs are not worth asking another source for. */
+const LEAST_SHARE = 16
+
+/** A source sent a complete pack without all that was asked for. */
+export class IncompletePackError extends GachixError {
+  constructor(missing: number) {
+    super('ERR_PACK_INCOMPLETE', `the pack lacks ${missing} of the objects that were asked for`)
+  }
+}
+
+/** A package with the commit that a repository announces. */
+export type Announced = Found & { readonly commit: string }
+
+/** Whom objects are fetched from. */
+export interface Giver {
+  use<T>(work: (session: RepositorySession) => Promise<T>, options: AbortOptions): Promise<T>
+}
+
+export interface TransferComponents {
+  readonly store: PackageStore
+  readonly quarantine: Quarantine
+  readonly claims: Claims
+  /** The source that announced the packages. */
+  readonly first: Giver
+  /** Others that have the same packages. */
+  readonly helpers: readonly Giver[]
+  readonly options: FetchOptions
+}
+
+/** One pull of packages from a repository and those that have the same: into quarantine, and out of it once proven. */
+export class Transfer {
+  readonly #components: TransferComponents
+  /** Commits that are in quarantine and not published yet, by the packages' hash parts. */
+  readonly #commits = new Map<string, string>()
+
+  constructor(components: TransferComponents) {
+    this.#components = components
+  }
+
+  /**
+   * Brings everything of a batch into quarantine that is not here: from a selective source the commits and trees first
+   * and then only the blobs that are missing; from any other what it sends for the commits.
+   */
+  async gather(batch: readonly Announced[]): Promise<void> {
+    const { first, options } = this.#components
+    const wanted = await this.#incomplete(batch)
+    const selective = await first.use(async (session) => {
+      if (wanted.length > 0) await this.#fetchCommits(session, wanted)
+      return session.selective
+    }, options)
+    for (const { info, commit } of batch) this.#commits.set(info.storePath.hash, commit)
+    if (selective) await this.#fetchBlobs(batch)
+  }
+
+  /** Proves the packages of a batch, references first, and publishes them. */
+  async prove(batch: readonly Announced[]): Promise<void> {
+    const { quarantine, options } = this.#components
+    const { signal, onPackage } = options
+    for (const { info, proof, commit } of batch) {
+      await quarantine.admit(info, commit, {
+        ...(signal && { signal }),
+        proveContentAddress: proof.by === 'content-address',
+      })
+    }
+    await quarantine.publish(pass(options))
+    for (const { info } of batch) onPackage(info)
+  }
+
+  /** Packages whose commit or trees have to be fetched: not those that an earlier, broken transfer brought. */
+  async #incomplete(batch: readonly Announced[]): Promise<Announced[]> {
+    const { quarantine, options } = this.#components
+    const wanted: Announced[] = []
+    for (const found of batch) {
+      const complete =
+        quarantine.has(found.commit) &&
+        (await this.#treeOf(found)
+          .then((tree) => quarantine.missingBlobs(tree, pass(options)))
+          .then(
+            () => true,
+            () => false,
+          ))
+      options.signal?.throwIfAborted()
+      if (!complete) wanted.push(found)
+    }
+    return wanted
+  }
+
+  async #fetchCommits(session: RepositorySession, wanted: readonly Announced[]): Promise<void> {
+    const infos = wanted.map(({ info }) => info)
+    const request = {
+      wants: wanted.map(({ commit }) => commit),
+      haves: this.#haves(wanted),
+      ...(session.selective && { omitBlobs: true }),
+    }
+    await this.#receive(session, request, session.selective ? treeLimits(infos) : packageLimits(infos))
+  }
+
+  /** The commits that the wanted ones follow: published here, or fetched before. */
+  #haves(wanted: readonly Announced[]): string[] {
+    const { store } = this.#components
+    const inside = new Set(wanted.map(({ info }) => info.storePath.hash))
+    const haves = new Set<string>()
+    for (const { info } of wanted) {
+      for (const { hash } of info.references) {
+        const commit = inside.has(hash) ? undefined : (this.#commits.get(hash) ?? store.commitOf(hash))
+        if (commit !== undefined) haves.add(commit)
+      }
+    }
+    return [...haves]
+  }
+
+  async #fetchBlobs(batch: readonly Announced[]): Promise<void> {
+    const { claims, options } = this.#components
+    const limits = blobLimits(batch.map(({ info }) => info))
+    for (;;) {
+      const { mine, others, release } = claims.claim(await this.#missing(batch))
+      try {
+        if (mine.length > 0) await this.#share(mine, limits)
+      } finally {
+        release()
+      }
+      if (others.length === 0) return
+      await Promise.all(others)
+      options.signal?.throwIfAborted()
+    }
+  }
+
+  async #missing(batch: readonly Announced[]): Promise<Set<string>> {
+    const { quarantine, options } = this.#components
+    const missing = new Set<string>()
+    for (const found of batch) {
+      const tree = await this.#treeOf(found)
+      for (const oid of await quarantine.missingBlobs(tree, pass(options))) missing.add(oid)
+    }
+    return missing
+  }
+
+  /** Has blobs fetched by all who have them, each as fast as it can. One that fails leaves its share to the others. */
+  async #share(blobs: readonly string[], limits: ReceiveLimits): Promise<void> {
+    const { first, helpers, options } = this.#components
+    const givers = blobs.length < LEAST_SHARE ? [first] : [first, ...helpers]
+    const size =
+      givers.length === 1
+        ? BLOBS_A_REQUEST
+        : Math.min(
+            BLOBS_A_REQUEST,
+            Math.max(LEAST_SHARE, Math.ceil(blobs.length / (givers.length * SHARES_EACH))),
+          )
+    const queue: string[][] = []
+    for (let at = 0; at < blobs.length; at += size) queue.push(blobs.slice(at, at + size))
+    let alive = givers
+    while (queue.length > 0) {
+      const failures = new Map<Giver, unknown>()
+      await Promise.all(alive.map((giver) => this.#work(giver, queue, limits, failures)))
+      options.signal?.throwIfAborted()
+      alive = alive.filter((giver) => !failures.has(giver))
+      if (queue.length > 0 && alive.length === 0) throw failures.get(first) ?? [...failures.values()][0]
+    }
+  }
+
+  /** Fetches shares until none is left, or until the giver fails. */
+  async #work(
+    giver: Giver,
+    queue: string[][],
+    limits: ReceiveLimits,
+    failures: Map<Giver, unknown>,
+  ): Promise<void> {
+    const { quarantine, options } = this.#components
+    for (let wants = queue.shift(); wants !== undefined; wants = queue.shift()) {
+      const part = wants
+      try {
+        await giver.use((session) => this.#receive(session, { wants: part, haves: [] }, limits), options)
+      } catch (error) {
+        failures.set(giver, error)
+      }
+      // What arrived before it broke off need not come again; what it left out has to come from another.
+      const left = part.filter((oid) => !quarantine.has(oid))
+      if (left.length > 0) {
+        if (!failures.has(giver)) failures.set(giver, new IncompletePackError(left.length))
+        queue.push(left)
+      }
+      if (failures.has(giver)) return
+    }
+  }
+
+  async #receive(session: RepositorySession, request: FetchRequest, limits: ReceiveLimits): Promise<void> {
+    const { quarantine, options } = this.#components
+    const pack = session.fetch(request, pass(options))
+    await quarantine.receive(counted(pack, options.onBytes), limits, pass(options))
+  }
+
+  async #treeOf({ commit }: Announced): Promise<string> {
+    const { quarantine, options } = this.#components
+    const { data } = await quarantine.read(commit, { ...pass(options), maxSize: MAX_COMMIT_SIZE })
+    return parseCommit(data).tree
+  }
+}
+
+async function* counted(
+  pack: AsyncIterable<Uint8Array>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of pack) {
+    onBytes(chunk.length)
+    yield chunk
+  }
+}
+
+function pass({ signal }: AbortOptions): AbortOptions {
+  return signal === undefined ? {} : { signal }
+}

@@ -1,0 +1,50 @@
+import type { PathInfo } from '../../nix/path-info.ts'
+import type { GachixError } from '../../util/errors.ts'
+import type { AbortOptions } from '../../util/lifecycle.ts'
+import type { Proof } from '../admit/trust.ts'
+import type { HealthRecord } from './health.ts'
+import type { Source } from './source.ts'
+
+/** A package that a source has and that may be fetched from it. */
+export interface Found {
+  readonly info: PathInfo
+  readonly proof: Proof
+  /** The announced commit, from a repository. */
+  readonly commit?: string
+}
+
+/** What a source answered about some packages. Those in neither list it does not have. */
+export interface Findings {
+  /** By hash part. */
+  readonly found: ReadonlyMap<string, Found>
+  /** Why packages that the source has may not be fetched from it. */
+  readonly refused: readonly GachixError[]
+}
+
+export interface FetchOptions extends AbortOptions {
+  /** Told of bytes as they come over the wire. */
+  readonly onBytes: (bytes: number) => void
+  /** Told of each package that has been proven. */
+  readonly onPackage: (info: PathInfo) => void
+}
+
+/** A source in use: connections that are kept, and a record of how it does. */
+export interface SourceLink {
+  readonly source: Source
+  readonly health: HealthRecord
+  /**
+   * Asks for packages by their hash parts, and checks what it hears against the source's rule.
+   *
+   * @throws GachixError when the source cannot answer
+   */
+  find(hashes: readonly string[], options: AbortOptions): Promise<Findings>
+  /**
+   * Fetches, proves and publishes packages, references first; what they refer to beside each other is published.
+   *
+   * @param others further sources of the same packages that may help; they are not blamed for failing
+   * @throws GachixError; what was complete before is published
+   */
+  fetch(packages: readonly Found[], others: readonly SourceLink[], options: FetchOptions): Promise<void>
+  /** Lets go of what is kept open. */
+  close(): Promise<void>
+}

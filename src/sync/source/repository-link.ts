@@ -1,0 +1,125 @@
+import { MAX_NARINFO_SIZE } from '../../nix/narinfo.ts'
+import type { SecretKey } from '../../nix/signature.ts'
+import type { PackageStore, Quarantine, RepositorySession } from '../../store/api.ts'
+import { parseStoredNarInfo } from '../../store/stored-narinfo.ts'
+import { GachixError } from '../../util/errors.ts'
+import type { AbortOptions } from '../../util/lifecycle.ts'
+import { checkTrust } from '../admit/trust.ts'
+import { vouchedFor } from '../admit/vouched-for.ts'
+import type { Claims } from '../claims.ts'
+import { narinfoLimits, PACKAGES_A_REQUEST } from '../limits.ts'
+import { inBatches } from '../repository/batches.ts'
+import { type Announced, Transfer } from '../repository/transfer.ts'
+import { HealthRecord } from './health.ts'
+import type { FetchOptions, Findings, Found, SourceLink } from './link.ts'
+import { SessionPool } from './session-pool.ts'
+import type { SharedQuarantine } from './shared-quarantine.ts'
+import type { RepositoryBacked, Source } from './source.ts'
+
+export interface RepositoryLinkComponents {
+  readonly store: PackageStore
+  readonly quarantine: SharedQuarantine
+  readonly claims: Claims
+  /** Signs what is believed because the source is. */
+  readonly key: SecretKey
+}
+
+/** A source that is a repository in gachix's format: a Git remote, a peer. */
+export class RepositoryLink implements SourceLink {
+  readonly source: Source & RepositoryBacked
+  readonly health = new HealthRecord()
+  readonly #components: RepositoryLinkComponents
+  readonly #sessions: SessionPool
+
+  constructor(source: Source & RepositoryBacked, components: RepositoryLinkComponents) {
+    this.source = source
+    this.#components = components
+    this.#sessions = new SessionPool(source.repository, this.health)
+  }
+
+  /** Runs `work` with a session to the repository. */
+  use<T>(work: (session: RepositorySession) => Promise<T>, options: AbortOptions): Promise<T> {
+    return this.health.observe(() => this.#sessions.use(work, options))
+  }
+
+  /** Two round trips for each few thousand packages: what is there, and the narinfos. */
+  async find(hashes: readonly string[], options: AbortOptions): Promise<Findings> {
+    const found = new Map<string, Found>()
+    const refused: GachixError[] = []
+    await this.#components.quarantine.use((quarantine) =>
+      this.#sessions.use(async (session) => {
+        for (let at = 0; at < hashes.length; at += PACKAGES_A_REQUEST) {
+          const part = hashes.slice(at, at + PACKAGES_A_REQUEST)
+          await this.#findPart(part, session, quarantine, { found, refused }, options)
+        }
+      }, options),
+    )
+    return { found, refused }
+  }
+
+  async fetch(
+    packages: readonly Found[],
+    others: readonly SourceLink[],
+    options: FetchOptions,
+  ): Promise<void> {
+    const { store, quarantine, claims } = this.#components
+    const helpers = others.filter((link): link is RepositoryLink => link instanceof RepositoryLink)
+    await quarantine.use(async (opened) => {
+      const transfer = new Transfer({ store, quarantine: opened, claims, first: this, helpers, options })
+      // While one batch is being proven the next is on its way.
+      let proving: Promise<void> = Promise.resolve()
+      try {
+        for (const batch of inBatches(packages.filter(isAnnounced))) {
+          const gathered = transfer.gather(batch)
+          await Promise.all([gathered, proving])
+          proving = transfer.prove(batch)
+          proving.catch(() => {})
+        }
+      } finally {
+        await proving
+      }
+    })
+    for (const { info } of packages) {
+      this.health.packages++
+      this.health.narBytes += info.narSize
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#sessions.close()
+  }
+
+  async #findPart(
+    hashes: readonly string[],
+    session: RepositorySession,
+    quarantine: Quarantine,
+    into: { found: Map<string, Found>; refused: GachixError[] },
+    options: AbortOptions,
+  ): Promise<void> {
+    const { name, trust } = this.source
+    const { key, store } = this.#components
+    const there = await session.packages(hashes, options)
+    const unread = [...there.values()].map(({ narinfo }) => narinfo).filter((oid) => !quarantine.has(oid))
+    if (unread.length > 0) {
+      const pack = session.fetch({ wants: [...new Set(unread)], haves: [] }, options)
+      await quarantine.receive(pack, narinfoLimits(unread.length), options)
+    }
+    for (const [hash, { narinfo, commit }] of there) {
+      // What was added there without its references cannot be told from here what it is a part of.
+      if (commit === undefined) continue
+      try {
+        const { data } = await quarantine.read(narinfo, { ...options, maxSize: MAX_NARINFO_SIZE })
+        const { info } = parseStoredNarInfo(hash, data.toString('utf8'), store.storeDir)
+        into.found.set(hash, { ...vouchedFor(info, checkTrust(info, name, trust), key), commit })
+      } catch (error) {
+        options.signal?.throwIfAborted()
+        if (!(error instanceof GachixError)) throw error
+        into.refused.push(error)
+      }
+    }
+  }
+}
+
+function isAnnounced(found: Found): found is Announced {
+  return found.commit !== undefined
+}

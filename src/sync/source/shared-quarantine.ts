@@ -1,0 +1,42 @@
+import type { Quarantine } from '../../store/api.ts'
+
+/** Opens the quarantine of a name. */
+export type OpenQuarantine = (name: string) => Promise<Quarantine>
+
+/** All sources share one quarantine: what one has sent need not come again from another. */
+const NAME = 'incoming'
+
+/** Keeps the quarantine open while anybody uses it. */
+export class SharedQuarantine {
+  readonly #open: OpenQuarantine
+  #users = 0
+  #opened: Promise<Quarantine> | undefined
+  #closing: Promise<void> = Promise.resolve()
+
+  constructor(open: OpenQuarantine) {
+    this.#open = open
+  }
+
+  /** Runs `work` with the quarantine. */
+  async use<T>(work: (quarantine: Quarantine) => Promise<T>): Promise<T> {
+    this.#users++
+    try {
+      this.#opened ??= this.#closing.then(() => this.#open(NAME))
+      return await work(await this.#opened)
+    } finally {
+      if (--this.#users === 0) await this.#close()
+    }
+  }
+
+  async #close(): Promise<void> {
+    const opened = this.#opened
+    this.#opened = undefined
+    if (opened === undefined) return
+    this.#closing = opened.then(
+      (quarantine) => quarantine.close(),
+      // That it could not be opened was said to who wanted it.
+      () => {},
+    )
+    await this.#closing
+  }
+}
