@@ -74,7 +74,7 @@ export class Puller {
         `a source is left out: ${error.message}`,
       )
     }
-    let present = 0
+    let present: number | undefined
     for (;;) {
       throwIfAborted(options.signal)
       if (roots.every((hash) => store.hasClosure(hash))) break
@@ -87,7 +87,7 @@ export class Puller {
         failed: failed.values(),
       })
       progress.planned(plan)
-      present = plan.present.size
+      present ??= plan.present.size
       const claim = this.#claims.claim(plan.missing.map(({ found }) => found.info.storePath.hash))
       try {
         await Promise.all(claim.others)
@@ -106,7 +106,7 @@ export class Puller {
     }
     progress.report()
     const { packages, bytes, received } = progress
-    return { added: packages, bytes, present: present || roots.length, received, sources }
+    return { added: packages, bytes, present: present ?? roots.length, received, sources }
   }
 
   async #execute(
