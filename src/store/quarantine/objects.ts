@@ -35,8 +35,10 @@ export class QuarantineObjects {
   readonly database: ObjectDatabase
   readonly records: SpliceRecords
   readonly #options: QuarantineObjectsOptions
-  /** Packs that were there before this use of the quarantine, or that are no longer needed in it. */
+  /** Packs that were there before this use of the quarantine. They may make room for what comes. */
   readonly #old = new Set<string>()
+  /** Bytes that packs may take which are being received. */
+  #reserved = 0
 
   private constructor(database: ObjectDatabase, options: QuarantineObjectsOptions) {
     this.database = database
@@ -76,7 +78,7 @@ export class QuarantineObjects {
     return dirname(pack.path) === this.#options.folder.packDir
   }
 
-  /** Takes in a pack, see `Quarantine.receive`. Older packs make room for it. */
+  /** Takes in a pack, see `Quarantine.receive`; several at once. Older packs make room for them. */
   async receive(
     source: AsyncIterable<Uint8Array>,
     limits: PackLimits,
@@ -84,9 +86,16 @@ export class QuarantineObjects {
   ): Promise<ReceivedPack> {
     await this.database.refresh()
     await this.#makeRoom(limits.packBytes)
-    const room = this.#options.maxBytes - this.#bytes()
-    if (room <= 0) throw new BudgetExceededError('bytes in quarantine', this.#bytes(), this.#options.maxBytes)
-    return await this.#receive(source, { ...limits, packBytes: Math.min(limits.packBytes, room) }, signal)
+    const { maxBytes } = this.#options
+    const room = maxBytes - this.#bytes()
+    if (room <= 0) throw new BudgetExceededError('bytes in quarantine', this.#bytes(), maxBytes)
+    const packBytes = Math.min(limits.packBytes, room)
+    this.#reserved += packBytes
+    try {
+      return await this.#receive(source, { ...limits, packBytes }, signal)
+    } finally {
+      this.#reserved -= packBytes
+    }
   }
 
   /** Removes packs. */
@@ -104,11 +113,6 @@ export class QuarantineObjects {
   /** Says that everything here is needed. */
   hold(): void {
     this.#old.clear()
-  }
-
-  /** Says that everything here may make room for what comes. */
-  release(): void {
-    for (const { id } of this.packs()) this.#old.add(id)
   }
 
   close(): void {
@@ -166,6 +170,6 @@ export class QuarantineObjects {
   }
 
   #bytes(): number {
-    return this.packs().reduce((sum, { size }) => sum + size, 0)
+    return this.packs().reduce((sum, { size }) => sum + size, this.#reserved)
   }
 }

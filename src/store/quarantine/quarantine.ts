@@ -10,7 +10,10 @@ import type { QuarantineObjects } from './objects.ts'
 import { provePackage } from './proof.ts'
 import { missingBlobs, packageObjects } from './walks.ts'
 
-/** A pack goes once what it holds beside published objects is less than this share of it, or these bytes. */
+/**
+ * At the end a pack goes whose packages were published when what it holds beside published objects is less than this share
+ * of it, or these bytes.
+ */
 const LITTLE_SHARE = 1 / 8
 const LITTLE_BYTES = 64 * 1024
 
@@ -35,7 +38,9 @@ export class StoreQuarantine implements Quarantine {
   readonly #onClose: () => void
   /** By hash part, references first. */
   readonly #admitted = new Map<string, Admitted>()
-  /** Packs are written and removed one after the other. */
+  /** Packs that published packages came from: at the end they go, unless much of them is still of use. */
+  readonly #used = new Set<string>()
+  /** Publications follow one another. */
   #turn: Promise<unknown> = Promise.resolve()
   #closed = false
 
@@ -61,7 +66,7 @@ export class StoreQuarantine implements Quarantine {
     limits: ReceiveLimits,
     options: AbortOptions = {},
   ): Promise<ReceivedPack> {
-    return this.#inTurn(() => this.#objects.receive(pack, limits, options.signal))
+    return this.#objects.receive(pack, limits, options.signal)
   }
 
   async missingBlobs(tree: string, options: AbortOptions = {}): Promise<string[]> {
@@ -87,7 +92,11 @@ export class StoreQuarantine implements Quarantine {
     if (this.#closed) return
     this.#closed = true
     await this.#turn
-    this.#objects.close()
+    try {
+      await this.#clean((left, size) => left <= Math.max(LITTLE_BYTES, size * LITTLE_SHARE), this.#used)
+    } finally {
+      this.#objects.close()
+    }
     this.#onClose()
   }
 
@@ -109,7 +118,9 @@ export class StoreQuarantine implements Quarantine {
     await publisher.publishReady()
     publisher.checkNothingLeft()
     for (const { info } of admitted) this.#admitted.delete(info.storePath.hash)
-    await this.#clean(admitted)
+    for (const { id } of this.#objects.packs()) this.#used.add(id)
+    // Others may be about to use the rest of a pack: while the quarantine is open it goes when nothing is left.
+    await this.#clean((left) => left === 0, this.#used)
   }
 
   readonly #onPack: PackHandler = async ({ path }) => {
@@ -138,16 +149,13 @@ export class StoreQuarantine implements Quarantine {
     return entries
   }
 
-  /** Removes the packs that publishing has left with little of use. */
-  async #clean(admitted: readonly Admitted[]): Promise<void> {
-    const commits = new Set(admitted.map(({ commit }) => commit))
-    const isOfUse = (oid: Oid): boolean => !commits.has(oid) && !this.#store.database.has(oid)
+  /** Removes those packs of which so few bytes are left that the store does not have. */
+  async #clean(isSpent: (left: number, size: number) => boolean, among: ReadonlySet<string>): Promise<void> {
+    const isOfUse = (oid: Oid): boolean => !this.#store.database.has(oid)
     const spent = this.#objects.packs().filter((pack) => {
-      const left = bytesWhere(pack, isOfUse)
-      return left <= Math.max(LITTLE_BYTES, pack.size * LITTLE_SHARE)
+      return among.has(pack.id) && isSpent(bytesWhere(pack, isOfUse), pack.size)
     })
     await this.#objects.remove(spent)
-    if (this.#admitted.size === 0) this.#objects.release()
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

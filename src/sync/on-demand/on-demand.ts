@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../../ingest/abort.ts'
 import type { ExpectedPackage, OnDemand, PackageStore } from '../../store/api.ts'
 import { AbortedError, errorMessage, GachixError } from '../../util/errors.ts'
 import type { AbortOptions, Startable } from '../../util/lifecycle.ts'
@@ -67,7 +68,7 @@ export class PullThrough implements OnDemand, Startable {
       this.#asking.set(hash, asking)
     }
     const found = await asking
-    options.signal?.throwIfAborted()
+    throwIfAborted(options.signal)
     return found
   }
 
@@ -80,7 +81,7 @@ export class PullThrough implements OnDemand, Startable {
       const left = arrival.lastProgress + ARRIVAL_STALL - performance.now()
       if (left <= 0) return false
       await pause(left, arrival.ended, options.signal)
-      options.signal?.throwIfAborted()
+      throwIfAborted(options.signal)
     }
   }
 

@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../../ingest/abort.ts'
 import { referencesFirst } from '../../ingest/closure.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import type { StorePath } from '../../nix/store-path.ts'
@@ -116,7 +117,7 @@ class Asking {
       refused.push(...findings.refused)
       return findings.found
     } catch (cause) {
-      signal?.throwIfAborted()
+      throwIfAborted(signal)
       const error = new SourceFailedError(link.source.name, cause)
       this.#failed.set(link, error)
       this.#options.onFailure?.(link, error)

@@ -1,4 +1,5 @@
 import { parseCommit } from '../../git/commit.ts'
+import { throwIfAborted } from '../../ingest/abort.ts'
 import type {
   FetchRequest,
   PackageStore,
@@ -97,7 +98,7 @@ export class Transfer {
             () => true,
             () => false,
           ))
-      options.signal?.throwIfAborted()
+      throwIfAborted(options.signal)
       if (!complete) wanted.push(found)
     }
     return wanted
@@ -139,7 +140,7 @@ export class Transfer {
       }
       if (others.length === 0) return
       await Promise.all(others)
-      options.signal?.throwIfAborted()
+      throwIfAborted(options.signal)
     }
   }
 
@@ -170,7 +171,7 @@ export class Transfer {
     while (queue.length > 0) {
       const failures = new Map<Giver, unknown>()
       await Promise.all(alive.map((giver) => this.#work(giver, queue, limits, failures)))
-      options.signal?.throwIfAborted()
+      throwIfAborted(options.signal)
       alive = alive.filter((giver) => !failures.has(giver))
       if (queue.length > 0 && alive.length === 0) throw failures.get(first) ?? [...failures.values()][0]
     }

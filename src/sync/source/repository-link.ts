@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../../ingest/abort.ts'
 import { MAX_NARINFO_SIZE } from '../../nix/narinfo.ts'
 import type { SecretKey } from '../../nix/signature.ts'
 import type { PackageStore, Quarantine, RepositorySession } from '../../store/api.ts'
@@ -9,7 +10,7 @@ import { vouchedFor } from '../admit/vouched-for.ts'
 import type { Claims } from '../claims.ts'
 import { narinfoLimits, PACKAGES_A_REQUEST } from '../limits.ts'
 import { inBatches } from '../repository/batches.ts'
-import { type Announced, Transfer } from '../repository/transfer.ts'
+import { type Announced, IncompletePackError, Transfer } from '../repository/transfer.ts'
 import { HealthRecord } from './health.ts'
 import type { FetchOptions, Findings, Found, SourceLink } from './link.ts'
 import { SessionPool } from './session-pool.ts'
@@ -89,6 +90,32 @@ export class RepositoryLink implements SourceLink {
     return this.#sessions.close()
   }
 
+  /** Brings narinfos here, each once, whoever else wants them at the same time. */
+  async #fetchNarInfos(
+    oids: readonly string[],
+    session: RepositorySession,
+    quarantine: Quarantine,
+    options: AbortOptions,
+  ): Promise<void> {
+    for (;;) {
+      const unread = oids.filter((oid) => !quarantine.has(oid))
+      if (unread.length === 0) return
+      const { mine, others, release } = this.#components.claims.claim(unread)
+      try {
+        if (mine.length > 0) {
+          const pack = session.fetch({ wants: mine, haves: [] }, options)
+          await quarantine.receive(pack, narinfoLimits(mine.length), options)
+          const lacking = mine.filter((oid) => !quarantine.has(oid))
+          if (lacking.length > 0) throw new IncompletePackError(lacking.length)
+        }
+      } finally {
+        release()
+      }
+      await Promise.all(others)
+      throwIfAborted(options.signal)
+    }
+  }
+
   async #findPart(
     hashes: readonly string[],
     session: RepositorySession,
@@ -99,11 +126,12 @@ export class RepositoryLink implements SourceLink {
     const { name, trust } = this.source
     const { key, store } = this.#components
     const there = await session.packages(hashes, options)
-    const unread = [...there.values()].map(({ narinfo }) => narinfo).filter((oid) => !quarantine.has(oid))
-    if (unread.length > 0) {
-      const pack = session.fetch({ wants: [...new Set(unread)], haves: [] }, options)
-      await quarantine.receive(pack, narinfoLimits(unread.length), options)
-    }
+    await this.#fetchNarInfos(
+      [...there.values()].map(({ narinfo }) => narinfo),
+      session,
+      quarantine,
+      options,
+    )
     for (const [hash, { narinfo, commit }] of there) {
       // What was added there without its references cannot be told from here what it is a part of.
       if (commit === undefined) continue
@@ -112,7 +140,7 @@ export class RepositoryLink implements SourceLink {
         const { info } = parseStoredNarInfo(hash, data.toString('utf8'), store.storeDir)
         into.found.set(hash, { ...vouchedFor(info, checkTrust(info, name, trust), key), commit })
       } catch (error) {
-        options.signal?.throwIfAborted()
+        throwIfAborted(options.signal)
         if (!(error instanceof GachixError)) throw error
         into.refused.push(error)
       }
