@@ -172,6 +172,11 @@ class HttpConnection implements GitConnection {
         `its content type is ${JSON.stringify(type)}, not ${expected}`,
       )
     }
+    const encoding = response.headers.get('content-encoding')
+    if (encoding !== null && encoding !== 'identity') {
+      response.body.cancel().catch(() => {})
+      throw new RemoteProtocolError(this.#name, 'its answer is compressed, which it was asked not to do')
+    }
     return new PktReader(this.#chunks(response.body))
   }
 

@@ -45,15 +45,23 @@ const RECORDS_AT_FIRST = 1024
 /** The packages of a server that tells all of them or none: records in one buffer, in order of their hash parts. */
 export class RememberedPackages {
   #records: Buffer = Buffer.alloc(RECORD * RECORDS_AT_FIRST)
+  readonly #limit: number
   #count = 0
+
+  private constructor(limit: number) {
+    this.#limit = limit
+  }
 
   get size(): number {
     return this.#count
   }
 
   /** @throws UnexpectedAnswerError when they are out of order, or too many */
-  static async read(refs: AsyncIterable<RemoteRef>): Promise<RememberedPackages> {
-    const packages = new RememberedPackages()
+  static async read(
+    refs: AsyncIterable<RemoteRef>,
+    limit = MAX_REMEMBERED_PACKAGES,
+  ): Promise<RememberedPackages> {
+    const packages = new RememberedPackages(limit)
     let last = ''
     for await (const remotePackage of packagesOf(refs)) {
       if (remotePackage.hash <= last) throw new UnexpectedAnswerError('the refs are out of order')
@@ -81,9 +89,9 @@ export class RememberedPackages {
   }
 
   #add({ hash, narinfo, commit }: RemotePackage): void {
-    if (this.#count === MAX_REMEMBERED_PACKAGES) {
+    if (this.#count === this.#limit) {
       throw new UnexpectedAnswerError(
-        `it names more than ${MAX_REMEMBERED_PACKAGES} packages at once; it has to speak version 2 of Git's protocol`,
+        `it names more than ${this.#limit} packages at once; it has to speak version 2 of Git's protocol`,
       )
     }
     const at = this.#count++ * RECORD

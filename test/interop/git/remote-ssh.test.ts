@@ -96,7 +96,7 @@ test('names that ssh or a shell would take for something else are refused, and n
     `ssh://-x@host${root}`,
     `-x@host:${root}`,
     'host:-path',
-    `a$(touch ${marker}):path`,
+    'a$(touch ran):path',
     'ssh://host/a%0Ab',
     'host:a\nb',
     'ssh://user:password@host/path',
