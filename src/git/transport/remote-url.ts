@@ -68,6 +68,9 @@ function parseWithoutScheme(text: string): RemoteUrl {
   // As Git: a colon before the first slash makes it a host, and `./a:b` is how a path with one is written.
   if (scp === null) return { kind: 'file', display: text, path: resolve(text) }
   const [, user, host = '', path = ''] = scp
+  if (path.startsWith(':')) {
+    throw new RemoteUrlError(`${text}: Git's remote helpers (name::address) are not among the ways to reach a remote`)
+  }
   return sshUrl(host, user, undefined, path, text)
 }
 
