@@ -19,6 +19,7 @@ import { encodePackIndex, type PackIndexEntry } from '../../../src/git/pack/inde
 import { verifyPack } from '../../../src/git/pack/verify.ts'
 import { DeflateScanner } from '../../../src/git/splice/deflate-scanner.ts'
 import { GachixError } from '../../../src/util/errors.ts'
+import { copyDelta, ofsDelta, packOf, refDelta, whole } from '../../support/pack-maker.ts'
 import type { FuzzTarget } from '../target.ts'
 
 const MAX_OBJECTS = 40
@@ -37,23 +38,18 @@ export const target: FuzzTarget = {
     encodeOfsDistance(1),
     encodeOfsDistance(2 ** 40),
     deflateSync(Buffer.alloc(0)),
-    deflateSync(delta(1000, 2000)),
+    deflateSync(copyDelta(1000, 2000)),
     Buffer.from(oidOf(0), 'hex'),
     Buffer.from(oidOf(1), 'hex'),
   ],
 
   seeds: () => [
-    pack([whole('blob', Buffer.from('hello\n'))]),
-    pack([
+    packOf([whole('blob', Buffer.from('hello\n'))]),
+    packOf([
       whole('blob', Buffer.alloc(1000, 'base of deltas ')),
-      () =>
-        Buffer.concat([
-          encodeEntryHeader('ref-delta', delta(1000, 900).length),
-          Buffer.from(oidOf(0), 'hex'),
-          deflateSync(delta(1000, 900)),
-        ]),
-      (at, offsets) => ofsDelta(at - offsets[0]!, delta(1000, 2000)),
-      (at, offsets) => ofsDelta(at - offsets[2]!, delta(2000, 500)),
+      refDelta(oidOf(0), copyDelta(1000, 900)),
+      ofsDelta(0, copyDelta(1000, 2000)),
+      ofsDelta(2, copyDelta(2000, 500)),
       whole('tree', Buffer.concat([Buffer.from('100644 a\0'), Buffer.alloc(20, 1)])),
       whole(
         'commit',
@@ -61,10 +57,10 @@ export const target: FuzzTarget = {
       ),
     ]),
     // large enough for the streaming ways
-    pack([
+    packOf([
       whole('blob', Buffer.alloc(400_000, 'long and dull ')),
-      (at, offsets) => ofsDelta(at - offsets[0]!, delta(400_000, 300_000)),
-      (at, offsets) => ofsDelta(at - offsets[1]!, delta(300_000, 600_000)),
+      ofsDelta(0, copyDelta(400_000, 300_000)),
+      ofsDelta(1, copyDelta(300_000, 600_000)),
     ]),
   ],
 
@@ -92,49 +88,6 @@ export const target: FuzzTarget = {
       database.close()
     }
   },
-}
-
-type Entry = (at: number, offsets: readonly number[]) => Buffer
-
-function whole(type: 'blob' | 'tree' | 'commit', content: Buffer): Entry {
-  return () => Buffer.concat([encodeEntryHeader(type, content.length), deflateSync(content)])
-}
-
-function ofsDelta(distance: number, instructions: Buffer): Buffer {
-  const header = Buffer.concat([
-    encodeEntryHeader('ofs-delta', instructions.length),
-    encodeOfsDistance(distance),
-  ])
-  return Buffer.concat([header, deflateSync(instructions)])
-}
-
-/** Copies stretches of the base, with a few bytes of its own before them. */
-function delta(baseSize: number, resultSize: number): Buffer {
-  const bytes = [...varint(baseSize), ...varint(resultSize), 4, 0x6e, 0x65, 0x77, 0x0a]
-  for (let left = resultSize - 4; left > 0; ) {
-    const size = Math.min(left, baseSize, 0xffff)
-    bytes.push(0xb0, size & 0xff, size >> 8)
-    left -= size
-  }
-  return Buffer.from(bytes)
-}
-
-function varint(value: number): number[] {
-  return value < 128 ? [value] : [(value % 128) | 128, ...varint(Math.floor(value / 128))]
-}
-
-function pack(entries: readonly Entry[]): Buffer {
-  const parts = [encodePackHeader(entries.length)]
-  const offsets: number[] = []
-  let at = 12
-  for (const entry of entries) {
-    const bytes = entry(at, offsets)
-    offsets.push(at)
-    parts.push(bytes)
-    at += bytes.length
-  }
-  const body = Buffer.concat(parts)
-  return Buffer.concat([body, hash('sha1', body, 'buffer')])
 }
 
 function oidOf(position: number): string {
