@@ -1,9 +1,6 @@
 #!/bin/sh
 # Makes sure that the programs which the tests run are on this machine. Installs what is missing through apt where
 # that is allowed (root, Debian); otherwise says in one line what is missing and fails. Takes no time when all is there.
-#
-#   sh test/setup.sh          what the tests need
-#   sh test/setup.sh bench    and what the benchmarks compare with
 set -eu
 
 # Program and Debian package, one pair a line.
@@ -15,10 +12,12 @@ perl perl-base
 unshare util-linux
 sshd openssh-server
 ssh openssh-client
+nginx nginx-light
+xz xz-utils
+bzip2 bzip2
+zstd zstd
 setpriv util-linux
 mount mount'
-if [ "${1:-}" = bench ]; then needed="$needed
-nginx nginx-light"; fi
 
 missing() {
   printf '%s\n' "$needed" | while read -r program package; do

@@ -1,5 +1,6 @@
 /**
- * Where packages are born. A source (`daemon/`: a Nix daemon over a unix socket or any other byte stream; `builder/`: that of another machine through SSH) is
+ * Where packages are born. A source (`daemon/`: a Nix daemon over a unix socket or any other byte stream; `builder/`: that of another machine through SSH;
+ * `upstream/`: a binary cache) is
  * asked what a path refers to (`closure.ts`), and what the store lacks is read and handed to it (`add.ts`). What
  * a NAR holds and whether it is right is the store's business. Nothing of HTTP, peers or configuration lives
  * here.
@@ -22,3 +23,14 @@ export {
   DaemonUnavailableError,
 } from './daemon/errors.ts'
 export { DaemonSource, type DaemonSourceInit } from './daemon/source.ts'
+export {
+  UpstreamError,
+  UpstreamInvalidError,
+  UpstreamMissingError,
+  UpstreamNarError,
+  UpstreamStatusError,
+  UpstreamTimeoutError,
+  UpstreamUnreachableError,
+} from './upstream/errors.ts'
+export { createUpstreamSource, UpstreamSource, type UpstreamSourceInit } from './upstream/source.ts'
+export { parseUpstreamUrl, UpstreamUrlError } from './upstream/url.ts'

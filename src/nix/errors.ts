@@ -59,3 +59,10 @@ export class NarFormatError extends GachixError {
     this.offset = offset
   }
 }
+
+/** A `nix-cache-info` that does not follow the format. */
+export class CacheInfoFormatError extends GachixError {
+  constructor(message: string) {
+    super('ERR_CACHE_INFO_INVALID', message)
+  }
+}

@@ -1,9 +1,9 @@
 /** What a run gives to its reader: Markdown for people, JSON for programs. */
 import { cpus, totalmem } from 'node:os'
+import { Nginx } from '../support/nginx.ts'
 import { runLines } from '../support/process.ts'
 import type { Results } from './bench.ts'
 import { markdown, ratioOf } from './figures.ts'
-import { Nginx } from './nginx.ts'
 import type { Options } from './options.ts'
 import { median } from './stats.ts'
 

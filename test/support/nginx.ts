@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { attempt, collectOutput, freePort, stopChild, until } from '../support/process.ts'
+import { attempt, collectOutput, freePort, stopChild, until } from './process.ts'
 
 export class Nginx implements AsyncDisposable {
   readonly #child: ChildProcess
@@ -22,7 +22,7 @@ export class Nginx implements AsyncDisposable {
     for (const _ of folders) ports.push(await freePort())
     const file = join(home, 'nginx.conf')
     await writeFile(file, configuration(home, folders, ports))
-    // The benchmark takes nginx with it, however it ends; on SIGTERM the master stops its workers at once.
+    // The process takes nginx with it, however it ends; on SIGTERM the master stops its workers at once.
     const command = ['--pdeathsig', 'TERM', 'nginx', '-c', file, '-p', home, '-e', join(home, 'error.log')]
     const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] })
     const output = collectOutput(child)
