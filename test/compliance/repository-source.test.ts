@@ -69,6 +69,6 @@ remote('a file URL', 'copy.git', true, async (gitDir) => {
 })
 remote('SSH in version 2', 'origin', true, overSsh({ acceptEnv: ['GIT_PROTOCOL'] }))
 remote('SSH that drops the version', 'copy.git', false, overSsh({}))
-remote('SSH with git-shell in version 0', 'origin', false, overSsh({ config: [GIT_SHELL] }))
+remote('SSH with git-shell in version 0', 'origin', true, overSsh({ config: [GIT_SHELL] }))
 remote('HTTP in version 2', 'origin', true, overHttp(false))
 remote('HTTP in version 0', 'copy.git', false, overHttp(true))
