@@ -69,7 +69,9 @@ function parseWithoutScheme(text: string): RemoteUrl {
   if (scp === null) return { kind: 'file', display: text, path: resolve(text) }
   const [, user, host = '', path = ''] = scp
   if (path.startsWith(':')) {
-    throw new RemoteUrlError(`${text}: Git's remote helpers (name::address) are not among the ways to reach a remote`)
+    throw new RemoteUrlError(
+      `${text}: Git's remote helpers (name::address) are not among the ways to reach a remote`,
+    )
   }
   return sshUrl(host, user, undefined, path, text)
 }

@@ -12,7 +12,8 @@ import {
   RemoteRefusedError,
   RemoteUnreachableError,
 } from '../../git/transport/errors.ts'
-import { AbortedError, errorMessage, GachixError } from '../../util/errors.ts'
+import { errorMessage, GachixError } from '../../util/errors.ts'
+import { abortedError } from '../abort.ts'
 
 /** A connection to a server that has introduced itself. */
 export interface Conversation<G extends Greeting = Greeting> {
@@ -91,15 +92,16 @@ export async function greet(
 
 /** Has the signal end everything that runs on the connection. @returns a function that ends this */
 export function closeOnAbort(connection: GitConnection, signal: AbortSignal | undefined): () => void {
-  const abort = () => void connection.close(new AbortedError(undefined, { cause: signal?.reason }))
-  if (signal?.aborted) abort()
-  signal?.addEventListener('abort', abort, { once: true })
-  return () => signal?.removeEventListener('abort', abort)
+  if (signal === undefined) return () => {}
+  const abort = () => void connection.close(abortedError(signal))
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort, { once: true })
+  return () => signal.removeEventListener('abort', abort)
 }
 
 /** What came of a remote as an error that names it. Defects of ours stay what they are. */
 export function remoteError(name: string, error: unknown, signal?: AbortSignal): unknown {
-  if (signal?.aborted) return new AbortedError(undefined, { cause: signal.reason })
+  if (signal?.aborted) return abortedError(signal)
   if (error instanceof GitServerError) return new RemoteRefusedError(name, error.words, { cause: error })
   if (error instanceof PktLineError) return new RemoteProtocolError(name, error.message, { cause: error })
   if (error instanceof GachixError || !isSystemFailure(error)) return error

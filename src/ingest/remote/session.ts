@@ -7,6 +7,7 @@ import { RemoteTimeoutError, RemoteUnreachableError } from '../../git/transport/
 import type { FetchRequest, RemotePackage, RepositorySession } from '../../store/api.ts'
 import { AbortedError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
+import { throwIfAborted } from '../abort.ts'
 import { type Conversation, closeOnAbort, type Negotiator, remoteError } from './conversation.ts'
 import { packagesOf, RememberedPackages } from './package-refs.ts'
 
@@ -67,7 +68,7 @@ export class RemoteSession implements RepositorySession {
     const asked = new Set(hashes)
     for (const hash of asked) if (!isPackageHash(hash)) throw new RangeError(`no hash part: ${hash}`)
     const found = new Map<string, RemotePackage>()
-    if (signal?.aborted) throw new AbortedError(undefined, { cause: signal.reason })
+    throwIfAborted(signal)
     if (asked.size === 0) return found
     if (this.#known !== undefined) {
       for (const hash of asked) {
@@ -158,6 +159,7 @@ export class RemoteSession implements RepositorySession {
   /** The conversation that is there, or a new one. */
   async #ready(signal: AbortSignal | undefined): Promise<Conversation> {
     if (this.#isClosed) throw new RemoteUnreachableError(this.#options.name, 'the session was closed')
+    throwIfAborted(signal)
     if (this.#conversation !== undefined) return this.#conversation
     const { name, negotiator, patience } = this.#options
     const context = { traffic: this.#traffic, patience, ...(signal === undefined ? {} : { signal }) }
