@@ -23,6 +23,14 @@ const MAX_COMMIT_SIZE = 16 * 1024 * 1024
 const SMALL_NAR = 256 * 1024
 const PIECE = 256 * 1024
 
+let reclaimer: ((bytes: number) => void) | undefined
+
+/** Has the memory of inflated pieces given back soon. */
+function reclaim(bytes: number): void {
+  reclaimer ??= createReclaimer()
+  reclaimer(bytes)
+}
+
 /** Where a proof finds what it needs. */
 export interface ProofComponents {
   /** Objects of the quarantine and of the store. */
@@ -116,7 +124,6 @@ async function hashOf(
   { signal, proveContentAddress }: ProofOptions,
 ): Promise<string> {
   const hash = createHash('sha256')
-  const reclaim = createReclaimer()
   const check = proveContentAddress === true ? createContentCheck(info) : undefined
   if (proveContentAddress === true && check === undefined)
     throw new ContentAddressMismatchError(info.storePath, 'it has no content address that can be proven')
