@@ -94,7 +94,7 @@ describe('content addresses of the real Nix', () => {
     for (const [kind, { info, nar }] of cases) {
       const other = Buffer.from(nar)
       // A letter of the contents.
-      const marks = ['contents\n', 'text\0', '/nix/store', 'a\0\0\0\0\0\0\0)'.slice(0, 8)]
+      const marks = ['contents\n', 'text\0', '/nix/store', 'a\0\0\0\0\0\0\0']
       const place = Math.max(...marks.map((mark) => other.lastIndexOf(mark)))
       assert.ok(place > 0)
       other[place] = other[place]! ^ 1
