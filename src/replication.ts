@@ -14,6 +14,7 @@ import type {
 } from './http/control/sync-api.ts'
 import { createBuilderSource } from './ingest/builder/source.ts'
 import { createGitRemote, type GitRemote } from './ingest/remote/git-remote.ts'
+import { createUpstreamSource } from './ingest/upstream/source.ts'
 import type { SecretKey } from './nix/signature.ts'
 import { isHashPart, StorePath } from './nix/store-path.ts'
 import type { GitPackageStore } from './store/package-store.ts'
@@ -30,7 +31,7 @@ import { SharedQuarantine } from './sync/source/shared-quarantine.ts'
 import { SOURCE_KINDS } from './sync/source/source.ts'
 import { errorCode, errorMessage, GachixError } from './util/errors.ts'
 import type { AbortOptions } from './util/lifecycle.ts'
-import type { Logger } from './util/log.ts'
+import { type Logger, redactLine } from './util/log.ts'
 
 export interface ReplicationInit {
   readonly config: Config
@@ -73,7 +74,10 @@ export class Replication implements SyncOperations {
     this.#listed = [...this.#remoteLinks(), ...this.#builderLinks(), ...this.#upstreamLinks()]
     const links = () => this.links
     this.puller = new Puller({ store, links, logger })
-    this.pullThrough = new PullThrough({ store, puller: this.puller, links, logger })
+    this.pullThrough = new PullThrough({
+      ...{ store, puller: this.puller, links, logger },
+      budget: init.config.store.upstreamTimeout,
+    })
     for (const { source } of this.links) {
       if (source.trust.requireSignatures) continue
       logger.warn(
@@ -92,8 +96,10 @@ export class Replication implements SyncOperations {
   /** A source by its name, or a binary cache by its URL. @throws UnknownSourceError */
   linkTo(name: string): SourceLink {
     const found = this.links.find(({ source }) => source.name === name)
-    if (found === undefined) throw new UnknownSourceError(name, this.#names())
-    return found
+    if (found !== undefined) return found
+    if (!/^(https?|file):\/\//.test(name)) throw new UnknownSourceError(name, this.#names())
+    return this.#upstreamLink({ url: name, name: redactLine(name), requireSignatures: true, publicKeys: [] })
+      .link
   }
 
   async sync(request: SyncRequest, options: SyncOptions = {}): Promise<SyncSummary> {
@@ -191,13 +197,23 @@ export class Replication implements SyncOperations {
       const facts = { name: setting.name, kind: 'builder', trust: this.#trust(setting) } as const
       return {
         link: new NarLink({ ...facts, gives: 'nars', packages: builder }, store, key),
-        url: setting.url,
+        url: redactLine(setting.url),
       }
     })
   }
 
   #upstreamLinks(): Listed[] {
-    return []
+    return this.#init.config.store.upstreams.map((setting) => this.#upstreamLink(setting))
+  }
+
+  #upstreamLink(setting: Config['store']['upstreams'][number]): Listed {
+    const { store, key } = this.#init
+    const upstream = createUpstreamSource({ url: setting.url, name: setting.name, storeDir: store.storeDir })
+    const facts = { name: setting.name, kind: 'upstream', trust: this.#trust(setting) } as const
+    return {
+      link: new NarLink({ ...facts, gives: 'nars', packages: upstream }, store, key),
+      url: redactLine(setting.url),
+    }
   }
 
   #trust(setting: Config['store']['remotes'][number]) {
