@@ -1,10 +1,12 @@
 /** The product as its users run it: the command, and a node beside the test. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Host } from './network.ts'
 import { attempt, collectOutput, freePort, type RunResult, run, stopChild, until } from './process.ts'
 
+const SETTINGS_FILE = 'gachix.yaml'
 const CHECKOUT = join(import.meta.dirname, '../..')
 
 /** The command line interface: the sources, or with `GACHIX_TEST_DIST=1` what `npm run build` made of them. */
@@ -24,6 +26,10 @@ export interface GachixOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Flags of Node itself. */
   readonly nodeFlags?: readonly string[]
+  /** Text of a settings file. */
+  readonly settings?: string
+  /** The host that everything runs on; this machine by default. */
+  readonly host?: Host
 }
 
 /** One repository and the settings to run the product on it. */
@@ -32,11 +38,15 @@ export class Gachix implements AsyncDisposable {
   readonly env: NodeJS.ProcessEnv
   readonly #folder: string
   readonly #nodeFlags: readonly string[]
+  readonly #host: Host | undefined
+  readonly #hasSettings: boolean
   readonly #nodes: GachixNode[] = []
 
   private constructor(folder: string, options: GachixOptions) {
     this.#folder = folder
     this.#nodeFlags = options.nodeFlags ?? []
+    this.#host = options.host
+    this.#hasSettings = options.settings !== undefined
     this.repository = options.repository ?? join(folder, 'cache')
     this.env = {
       PATH: process.env.PATH,
@@ -46,7 +56,7 @@ export class Gachix implements AsyncDisposable {
       // The tests start the command some hundred times: most of that is compiling.
       NODE_COMPILE_CACHE: join(CHECKOUT, 'test/.work/compile-cache'),
       GACHIX__STORE__PATH: this.repository,
-      GACHIX__SERVER__HOST: '127.0.0.1',
+      GACHIX__SERVER__HOST: options.host?.address ?? '127.0.0.1',
       ...(options.daemonSocket === undefined ? {} : { NIX_DAEMON_SOCKET_PATH: options.daemonSocket }),
       ...(options.keyFile === undefined ? {} : { GACHIX__STORE__SIGN_PRIVATE_KEY_PATH: options.keyFile }),
       ...options.env,
@@ -54,28 +64,37 @@ export class Gachix implements AsyncDisposable {
   }
 
   static async create(options: GachixOptions = {}): Promise<Gachix> {
-    return new Gachix(await mkdtemp(join(tmpdir(), 'gachix-e2e-')), options)
+    const folder = await mkdtemp(join(tmpdir(), 'gachix-e2e-'))
+    if (options.settings !== undefined) await writeFile(join(folder, SETTINGS_FILE), options.settings)
+    return new Gachix(folder, options)
   }
 
-  get #command(): string[] {
-    return [...this.#nodeFlags, CLI]
+  /** The command line of `gachix ARGS`. */
+  command(args: readonly string[]): [program: string, ...args: string[]] {
+    const settings = this.#hasSettings ? ['--config', join(this.#folder, SETTINGS_FILE)] : []
+    const command = [process.execPath, ...this.#nodeFlags, CLI, ...settings, ...args]
+    const [program, ...rest] = this.#host?.command(command) ?? command
+    return [program!, ...rest]
   }
 
   /** `gachix ARGS` to its end, whatever comes of it. */
   attempt(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<RunResult> {
     const options = { cwd: this.#folder, env: { ...this.env, ...env } }
-    return attempt(process.execPath, [...this.#command, ...args], options)
+    const [program, ...rest] = this.command(args)
+    return attempt(program, rest, options)
   }
 
   /** `gachix ARGS`; throws unless it ends well. Gives its standard output. */
   async run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
     const options = { cwd: this.#folder, env: { ...this.env, ...env } }
-    return (await run(process.execPath, [...this.#command, ...args], options)).toString()
+    const [program, ...rest] = this.command(args)
+    return (await run(program, rest, options)).toString()
   }
 
   /** `gachix ARGS` beside the test. */
   spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-    return spawn(process.execPath, [...this.#command, ...args], {
+    const [program, ...rest] = this.command(args)
+    return spawn(program, rest, {
       cwd: this.#folder,
       env: { ...this.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -86,7 +105,7 @@ export class Gachix implements AsyncDisposable {
   async serve(env: NodeJS.ProcessEnv = {}): Promise<GachixNode> {
     const port = await freePort()
     const child = this.spawn(['serve'], { GACHIX__SERVER__PORT: String(port), ...env })
-    const node = new GachixNode(`http://127.0.0.1:${port}`, child)
+    const node = new GachixNode(`http://${this.#host?.address ?? '127.0.0.1'}:${port}`, child)
     this.#nodes.push(node)
     await node.healthy()
     return node

@@ -1,0 +1,88 @@
+/**
+ * Several hosts on one machine: network namespaces with an address each, on one switch that this machine is on as well. Only
+ * addresses of these hosts are ever talked to.
+ */
+import { rm } from 'node:fs/promises'
+import { attempt, run } from './process.ts'
+
+/** One host of a network. */
+export class Host {
+  readonly name: string
+  readonly address: string
+  readonly #namespace: string
+  readonly #port: string
+  readonly #switch: string
+
+  constructor(name: string, address: string, namespace: string, port: string, switchName: string) {
+    this.name = name
+    this.address = address
+    this.#namespace = namespace
+    this.#port = port
+    this.#switch = switchName
+  }
+
+  /** The command line that runs `command` on this host. */
+  command(command: readonly string[]): string[] {
+    return ['/bin/ip', 'netns', 'exec', this.#namespace, ...command]
+  }
+
+  /** Pulls the plug: what is sent to or by this host vanishes, and nobody is told. */
+  async unplug(): Promise<void> {
+    await run('ip', ['link', 'set', this.#port, 'nomaster'])
+  }
+
+  async plug(): Promise<void> {
+    await run('ip', ['link', 'set', this.#port, 'master', this.#switch])
+  }
+}
+
+export class Network implements AsyncDisposable {
+  readonly #id: string
+  readonly #subnet: string
+  readonly #namespaces: string[] = []
+  #hosts = 0
+
+  private constructor(id: string, subnet: string) {
+    this.#id = id
+    this.#subnet = subnet
+  }
+
+  /** A switch of its own, with this machine at `.254`. Needs root. */
+  static async create(): Promise<Network> {
+    for (let tries = 0; ; tries++) {
+      const number = 1 + Math.floor(Math.random() * 250)
+      const id = `gx${number}`
+      const made = await attempt('ip', ['link', 'add', `${id}sw`, 'type', 'bridge'])
+      if (made.code !== 0) {
+        if (tries < 20 && /exists/.test(made.stderr)) continue
+        throw new Error(`no network of its own can be had here (it takes root): ${made.stderr.trim()}`)
+      }
+      const network = new Network(id, `10.77.${number}`)
+      await run('ip', ['addr', 'add', `${network.#subnet}.254/24`, 'dev', `${id}sw`])
+      await run('ip', ['link', 'set', `${id}sw`, 'up'])
+      return network
+    }
+  }
+
+  async host(name: string): Promise<Host> {
+    const number = ++this.#hosts
+    const namespace = `${this.#id}-${name}`
+    const port = `${this.#id}p${number}`
+    const address = `${this.#subnet}.${number}`
+    await run('ip', ['netns', 'add', namespace])
+    this.#namespaces.push(namespace)
+    await run('ip', ['link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace])
+    await run('ip', ['link', 'set', port, 'master', `${this.#id}sw`, 'up'])
+    await run('ip', ['-n', namespace, 'addr', 'add', `${address}/24`, 'dev', 'eth0'])
+    for (const device of ['lo', 'eth0']) await run('ip', ['-n', namespace, 'link', 'set', device, 'up'])
+    return new Host(name, address, namespace, port, `${this.#id}sw`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const namespace of this.#namespaces) {
+      await attempt('ip', ['netns', 'del', namespace])
+      await rm(`/run/netns/${namespace}`, { force: true })
+    }
+    await attempt('ip', ['link', 'del', `${this.#id}sw`])
+  }
+}
