@@ -12,6 +12,7 @@ import { checkServed, fetchNarinfo } from '../support/cache-client.ts'
 import { fsck, Gachix } from '../support/gachix.ts'
 import { NixStore, type PathFacts } from '../support/nix.ts'
 import { collectOutput, eachOf } from '../support/process.ts'
+import { randomNumbers } from '../support/random-numbers.ts'
 
 const KILLS = Number(process.env.GACHIX_TEST_KILLS ?? 100)
 const SEED = Number(process.env.GACHIX_TEST_SEED ?? Date.now() % 1_000_000)
@@ -91,7 +92,7 @@ describe('add, killed at random moments', () => {
   }
 
   test(`${KILLS} kills leave a repository that is whole (seed ${SEED})`, async (t) => {
-    const random = generator(SEED)
+    const random = randomNumbers(SEED)
     const [first] = generations as [Generation]
     let whole = await timedAdd(first.root)
     // An `add` that finds everything present: what a run takes before and after the work.
@@ -133,12 +134,3 @@ describe('add, killed at random moments', () => {
     t.diagnostic(`published after each run: ${progress.join(' ')}`)
   })
 })
-
-/** Pseudo-random numbers from 0 to 1, the same ones for one seed (a linear congruential generator). */
-function generator(seed: number): () => number {
-  let state = BigInt(seed) * 2n + 1n
-  return () => {
-    state = (state * 6364136223846793005n + 1442695040888963407n) & 0xffffffffffffffffn
-    return Number(state >> 11n) / 2 ** 53
-  }
-}
