@@ -87,8 +87,17 @@ class HttpConnection implements GitConnection {
 
   async exchange(request: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<PktReader> {
     const { traffic } = this.#context
-    const body = await httpBody(request, this.#service === 'git-upload-pack')
-    const response = await this.#fetch(`${this.#base}/${this.#service}`, {
+    let failure: { readonly error: unknown } | undefined
+    async function* pieces(): AsyncGenerator<Uint8Array> {
+      try {
+        yield* request
+      } catch (error) {
+        failure = { error }
+        throw error
+      }
+    }
+    const body = await httpBody(pieces(), this.#service === 'git-upload-pack')
+    const sending = this.#fetch(`${this.#base}/${this.#service}`, {
       method: 'POST',
       headers: {
         accept: `application/x-${this.#service}-result`,
@@ -101,7 +110,12 @@ class HttpConnection implements GitConnection {
           alive()
         }),
     })
-    return this.#reader(response, 'result')
+    try {
+      return this.#reader(await sending, 'result')
+    } catch (error) {
+      // Of a request that could not be made, fetch says that the connection failed.
+      throw failure === undefined ? error : failure.error
+    }
   }
 
   async close(reason?: Error): Promise<void> {

@@ -39,7 +39,14 @@ export class Negotiator {
    * @throws GachixError that says why the remote cannot be used
    */
   async open(context: ConnectContext): Promise<Conversation> {
-    if (this.#known !== undefined) return this.#greet(this.#known, context)
+    const known = this.#known
+    if (known !== undefined) {
+      // Should it fail, the server may have changed: then all ways are tried next time.
+      this.#known = undefined
+      const conversation = await this.#greet(known, context)
+      this.#known = known
+      return conversation
+    }
     const [announced, inline] = this.#transport.versionRequests
     const first = await this.#greet(announced!, context)
     if (first.greeting.version === 2 || inline === undefined) {

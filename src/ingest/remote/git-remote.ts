@@ -1,3 +1,4 @@
+import type { OnProgress } from '../../git/protocol/client/side-band.ts'
 import type { GitTransport, Patience } from '../../git/transport/connection.ts'
 import { openTransport } from '../../git/transport/open-transport.ts'
 import { parseRemoteUrl } from '../../git/transport/remote-url.ts'
@@ -23,6 +24,8 @@ export interface GitRemoteOptions {
   readonly sshProgram?: string
   /** How long a silent server is waited for; default `FIRST_BYTE_MS` and `STALL_MS`. */
   readonly patience?: Patience
+  /** Told what the server says of its progress, a line at a time. */
+  readonly onProgress?: OnProgress
 }
 
 /** What `check` found. */
@@ -73,13 +76,15 @@ export function createGitRemote(options: GitRemoteOptions): GitRemote {
   })
   const name = options.name ?? transport.name
   const negotiator = new Negotiator(transport)
-  const open = (abort?: AbortOptions) => RemoteSession.open({ name, negotiator, patience }, abort)
+  const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress }
+  const open = (abort?: AbortOptions) =>
+    RemoteSession.open({ name, negotiator, patience, ...progress }, abort)
   return {
     name,
     url: transport.name,
     open,
     check: (abort) => check(transport.kind, open, abort),
-    push: (request, abort) => pushTo({ name, transport, patience }, request, abort),
+    push: (request, abort) => pushTo({ name, transport, patience, ...progress }, request, abort),
   }
 }
 

@@ -7,6 +7,7 @@ import {
   type PushCommand,
   readPushReport,
 } from '../../git/protocol/client/push.ts'
+import type { OnProgress } from '../../git/protocol/client/side-band.ts'
 import type { GitTransport, Patience } from '../../git/transport/connection.ts'
 import { RemoteProtocolError } from '../../git/transport/errors.ts'
 import { AbortedError } from '../../util/errors.ts'
@@ -52,6 +53,7 @@ export interface PushTarget {
   readonly name: string
   readonly transport: GitTransport
   readonly patience: Patience
+  readonly onProgress?: OnProgress
 }
 
 /** See `GitRemote.push`. */
@@ -71,7 +73,9 @@ export async function pushTo(
     const present = await presentRefs(name, conversation, request.updates)
     const commands = commandsFor(request, present)
     const refused =
-      commands.length === 0 ? new Map<string, string>() : await send(conversation, commands, request)
+      commands.length === 0
+        ? new Map<string, string>()
+        : await send(conversation, commands, request, target.onProgress)
     isWhole = true
     return {
       refs: request.updates.map((update) => outcomeOf(update, present.get(update.ref), refused, request)),
@@ -115,9 +119,10 @@ async function send(
   { connection, greeting }: Conversation,
   commands: readonly PushCommand[],
   request: PushRequest,
+  onProgress: OnProgress | undefined,
 ): Promise<ReadonlyMap<string, string>> {
   const body = encodePush(greeting.capabilities, commands, request.pack())
-  return readPushReport(await connection.exchange(body), commands)
+  return readPushReport(await connection.exchange(body), commands, onProgress)
 }
 
 function outcomeOf(

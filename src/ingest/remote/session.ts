@@ -1,9 +1,11 @@
 import { encodeFetch, isSelective, readFetch } from '../../git/protocol/client/fetch.ts'
 import type { GreetingV2, RemoteRef } from '../../git/protocol/client/greeting.ts'
 import { encodeLsRefs, MAX_REF_PREFIXES, readLsRefs } from '../../git/protocol/client/ls-refs.ts'
+import type { OnProgress } from '../../git/protocol/client/side-band.ts'
 import { isPackageHash, PACKAGE_REFS_PREFIX } from '../../git/refs/package-refs.ts'
 import type { Patience, Traffic } from '../../git/transport/connection.ts'
-import { RemoteTimeoutError, RemoteUnreachableError } from '../../git/transport/errors.ts'
+import { RemoteProtocolError, RemoteUnreachableError } from '../../git/transport/errors.ts'
+import { SshError } from '../../git/transport/ssh-errors.ts'
 import type { FetchRequest, RemotePackage, RepositorySession } from '../../store/api.ts'
 import { AbortedError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
@@ -16,6 +18,7 @@ export interface SessionOptions {
   readonly name: string
   readonly negotiator: Negotiator
   readonly patience: Patience
+  readonly onProgress?: OnProgress
 }
 
 /**
@@ -91,8 +94,9 @@ export class RemoteSession implements RepositorySession {
   }
 
   async *fetch(request: FetchRequest, { signal }: AbortOptions = {}): AsyncGenerator<Uint8Array, void> {
+    const { onProgress } = this.#options
     yield* this.#request(signal, async function* ({ connection, greeting }) {
-      yield* readFetch(greeting, await connection.exchange(encodeFetch(greeting, request)))
+      yield* readFetch(greeting, await connection.exchange(encodeFetch(greeting, request)), onProgress)
     })
   }
 
@@ -140,10 +144,9 @@ export class RemoteSession implements RepositorySession {
           isWhole = true
           return
         } catch (error) {
-          const isLost = isReused && this.#traffic.received === before && !this.#isClosed
           const failure = remoteError(this.#options.name, error, signal)
-          if (!isLost || failure instanceof AbortedError || failure instanceof RemoteTimeoutError)
-            throw failure
+          const isUnanswered = isReused && this.#traffic.received === before && !this.#isClosed
+          if (!isUnanswered || !isLoss(failure)) throw failure
         } finally {
           release()
           if (!isWhole) await this.#drop(new AbortedError('the answer was not read to its end'))
@@ -187,4 +190,13 @@ export class RemoteSession implements RepositorySession {
     this.#conversation = undefined
     await conversation?.connection.close(reason)
   }
+}
+
+/** Whether an error may be that of a server which had ended before it was asked. */
+function isLoss(error: unknown): boolean {
+  return (
+    error instanceof RemoteProtocolError ||
+    error instanceof RemoteUnreachableError ||
+    error instanceof SshError
+  )
 }

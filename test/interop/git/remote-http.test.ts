@@ -47,12 +47,15 @@ test('a redirection is followed for everything after it, without the password wh
 
 test('requests too large to be gathered are streamed', async () => {
   await using server = await startGitHttp({ root })
-  const remote = createGitRemote({ url: `${server.url}/repository` })
+  const progress: string[] = []
+  const url = `${server.url}/repository`
+  const remote = createGitRemote({ url, onProgress: (words) => progress.push(words) })
   const session = await remote.open()
   const [first] = await packagesIn(join(root, 'repository'))
   const haves = Array.from({ length: 40_000 }, (_, i) => (i + 1).toString(16).padStart(40, '0'))
   const pack = await collect(session.fetch({ wants: [first!.commit!], haves }))
   assert.equal(pack.toString('latin1', 0, 4), 'PACK')
   assert.ok(session.bytesSent < 1024 * 1024, 'it went compressed')
+  assert.ok(progress.some((words) => /Enumerating objects/.test(words)))
   await session.close()
 })

@@ -151,6 +151,14 @@ test('a source that fails, or a signal, ends the push and leaves nothing behind'
     throw new Error('the source failed')
   }
   await assert.rejects(remote.push({ updates, pack: failing }), /the source failed/)
+  await using server = await startGitHttp({ root })
+  const overHttp = createGitRemote({ url: `${server.url}/failing` })
+  await assert.rejects(overHttp.push({ updates, pack: failing }), /^Error: the source failed/)
+  async function* failingLate() {
+    for (let count = 0; count < 20; count++) yield pack.subarray(0, 100_000)
+    throw new Error('the source failed late')
+  }
+  await assert.rejects(overHttp.push({ updates, pack: failingLate }), /^Error: the source failed late/)
   const stopping = new AbortController()
   async function* stopped() {
     yield pack.subarray(0, 100_000)
