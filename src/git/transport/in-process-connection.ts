@@ -13,6 +13,7 @@ export class InProcessConnection implements GitConnection {
   readonly #opened: OpenedUploadPack
   readonly #traffic: Traffic
   readonly #ending = new AbortController()
+  #answer: PktReader | undefined
 
   private constructor(opened: OpenedUploadPack, traffic: Traffic) {
     this.#opened = opened
@@ -34,11 +35,14 @@ export class InProcessConnection implements GitConnection {
   async exchange(request: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<PktReader> {
     const { signal } = this.#ending
     const answer = this.#opened.server.serve(this.#sent(request), { version: 2, stateless: true, signal })
-    return new PktReader(this.#received(answer))
+    this.#answer = new PktReader(this.#received(answer))
+    return this.#answer
   }
 
   async close(reason?: Error): Promise<void> {
     this.#ending.abort(reason)
+    // One that was left in its middle still holds what it reads from.
+    await this.#answer?.close().catch(() => {})
     await this.#opened.close()
   }
 
