@@ -133,7 +133,7 @@ test('settings that the repository has are kept, and so is everything else in it
   await Repository.open(path)
   assert.equal(
     await readFile(config, 'utf8'),
-    `${text}[gc]\n\tauto = 0\n[transfer]\n\tunpackLimit = 1\n[uploadpack]\n\tallowFilter = true\n`,
+    `${text}[gc]\n\tauto = 0\n[transfer]\n\tunpackLimit = 1\n[uploadpack]\n\tallowAnySHA1InWant = true\n\tallowFilter = true\n`,
   )
 })
 
