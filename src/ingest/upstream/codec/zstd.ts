@@ -37,17 +37,14 @@ class Pieces {
   /** Index in `#kept` of what the present decoder gets next. */
   #next = 0
   #decoders = 0
+  #failure: { readonly error: unknown } | undefined
 
   constructor(input: AsyncIterable<Uint8Array>) {
     this.#source = input[Symbol.asyncIterator]()
   }
 
   async hasMore(): Promise<boolean> {
-    while (this.#kept.length === 0) {
-      const { done, value } = await this.#source.next()
-      if (done === true) return false
-      if (value.length > 0) this.#kept.push(value)
-    }
+    while (this.#kept.length === 0) if (!(await this.#pull())) return false
     return true
   }
 
@@ -64,9 +61,7 @@ class Pieces {
     while (decoder === this.#decoders) {
       const kept = this.#kept[this.#next]
       if (kept === undefined) {
-        const { done, value } = await this.#source.next()
-        if (done === true) return
-        if (value.length > 0) this.#kept.push(value)
+        if (!(await this.#pull())) return
       } else {
         this.#next++
         yield kept
@@ -85,6 +80,20 @@ class Pieces {
       }
       this.#kept.shift()
       this.#next--
+    }
+  }
+
+  /** Keeps the next piece; tells whether there was one. A failure is for everybody who asks, also later. */
+  async #pull(): Promise<boolean> {
+    if (this.#failure !== undefined) throw this.#failure.error
+    try {
+      const { done, value } = await this.#source.next()
+      if (done === true) return false
+      if (value.length > 0) this.#kept.push(value)
+      return true
+    } catch (error) {
+      this.#failure = { error }
+      throw error
     }
   }
 
