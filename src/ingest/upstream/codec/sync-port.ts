@@ -19,7 +19,7 @@ export interface DecoderJob {
 }
 
 /** Pieces of output that may wait to be taken. */
-const WINDOW = 4
+const WINDOW = 16
 
 /**
  * The thread's end of a job: reads and writes that wait without giving the thread away. Decoders that know nothing of
