@@ -1,9 +1,8 @@
 /**
- * Where packages are born. A source (`daemon/`: a Nix daemon over a unix socket or any other byte stream; `builder/`: that of another machine through SSH;
- * `upstream/`: a binary cache) is
- * asked what a path refers to (`closure.ts`), and what the store lacks is read and handed to it (`add.ts`). What
- * a NAR holds and whether it is right is the store's business. Nothing of HTTP, peers or configuration lives
- * here.
+ * Where packages are born. A source (`daemon/`: a Nix daemon over a unix socket or any other byte stream; `builder/`: that
+ * of another machine through SSH; `upstream/`: a binary cache) is asked what a path refers to (`closure.ts`), and what the
+ * store lacks is read and handed to it (`add.ts`). What a NAR holds and whether it is right is the store's business.
+ * Nothing of peers, of serving HTTP or of configuration lives here.
  */
 export {
   type AddPackagesOptions,
