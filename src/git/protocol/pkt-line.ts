@@ -20,6 +20,10 @@ export class PktLineError extends GachixError {
   }
 }
 
+/** What the packets 0000, 0001 and 0002 are. */
+const SEPARATORS = ['flush', 'delimiter', 'response-end'] as const
+const ZERO = 0x30
+
 export type Packet =
   | { readonly type: 'data'; readonly payload: Buffer }
   | { readonly type: 'flush' | 'delimiter' | 'response-end' }
@@ -60,19 +64,21 @@ export class PktReader {
       if (this.#buffer.length === 0) return undefined
       throw new PktLineError('the stream ends in the middle of a packet')
     }
-    const digits = this.#buffer.toString('latin1', 0, 4)
-    const length = /^[0-9a-fA-F]{4}$/.test(digits) ? Number.parseInt(digits, 16) : -1
-    if (length < 0 || length === 3 || length > MAX_PKT_LENGTH) {
-      throw new PktLineError(`expected a packet, got ${JSON.stringify(digits)}`)
-    }
-    if (length < 3) {
-      this.#buffer = this.#buffer.subarray(4)
-      return { type: length === 0 ? 'flush' : length === 1 ? 'delimiter' : 'response-end' }
-    }
+    const length = this.#length()
     if (!(await this.#fill(length))) throw new PktLineError('the stream ends in the middle of a packet')
-    const payload = this.#buffer.subarray(4, length)
-    this.#buffer = this.#buffer.subarray(length)
-    return { type: 'data', payload }
+    return this.#take(length)
+  }
+
+  /**
+   * The next packet when all of it has been read off the stream already, else `undefined`; so that many short ones cost no
+   * waiting each. Its payload is valid until the next call.
+   *
+   * @throws PktLineError when what comes is no packet
+   */
+  buffered(): Packet | undefined {
+    if (this.#buffer.length < 4) return undefined
+    const length = this.#length()
+    return this.#buffer.length < length ? undefined : this.#take(length)
   }
 
   /** All that follows, as it comes. */
@@ -90,6 +96,24 @@ export class PktReader {
   async close(): Promise<void> {
     this.#ended = true
     await this.#chunks.return?.()
+  }
+
+  /** Bytes that the packet at the beginning of the buffer takes, digits included. @throws PktLineError when there is none */
+  #length(): number {
+    const digits = this.#buffer.toString('latin1', 0, 4)
+    const length = /^[0-9a-fA-F]{4}$/.test(digits) ? Number.parseInt(digits, 16) : -1
+    if (length < 0 || length === 3 || length > MAX_PKT_LENGTH) {
+      throw new PktLineError(`expected a packet, got ${JSON.stringify(digits)}`)
+    }
+    return Math.max(length, 4)
+  }
+
+  /** Takes the packet of this length, all of which is there, off the buffer. */
+  #take(length: number): Packet {
+    const separator = length === 4 ? SEPARATORS[this.#buffer[3]! - ZERO] : undefined
+    const payload = this.#buffer.subarray(4, length)
+    this.#buffer = this.#buffer.subarray(length)
+    return separator === undefined ? { type: 'data', payload } : { type: separator }
   }
 
   /** Whether `length` bytes could be gathered. */

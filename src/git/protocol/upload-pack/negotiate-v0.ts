@@ -28,7 +28,7 @@ export async function* negotiateV0(
   const common = new Set<Oid>()
   let last = ''
   for (;;) {
-    const packet = await reader.read()
+    const packet = reader.buffered() ?? (await reader.read())
     if (packet === undefined) return undefined
     if (packet.type === 'flush') {
       if (ackMode !== 'single' || common.size === 0) yield encodePkt('NAK\n')

@@ -33,7 +33,7 @@ export async function readWants(reader: PktReader): Promise<V0Wants | undefined>
   let capabilities: ReadonlySet<string> = new Set()
   let filter: ObjectFilter | undefined
   for (;;) {
-    const packet = await reader.read()
+    const packet = reader.buffered() ?? (await reader.read())
     if (packet === undefined && wants.size === 0) return undefined
     if (packet?.type === 'flush') break
     if (packet?.type !== 'data') throw new UploadPackError('the wants do not end with a flush packet')

@@ -63,25 +63,29 @@ async function readCapabilities(reader: PktReader): Promise<boolean> {
   throw tooMany('capabilities', MAX_OTHER_LINES)
 }
 
-/** The arguments of a command, up to the flush packet that ends them. */
-async function* argumentsOf(reader: PktReader, present: boolean): AsyncGenerator<string> {
+/** Hands over the arguments of a command, up to the flush packet that ends them. */
+async function readArguments(
+  reader: PktReader,
+  present: boolean,
+  handle: (line: string) => void,
+): Promise<void> {
   while (present) {
-    const packet = await reader.read()
+    const packet = reader.buffered() ?? (await reader.read())
     if (packet?.type === 'flush') return
     if (packet?.type !== 'data') throw new UploadPackError('the request does not end with a flush packet')
-    yield pktText(packet.payload)
+    handle(pktText(packet.payload))
   }
 }
 
 async function readLsRefs(reader: PktReader, hasArguments: boolean): Promise<LsRefsRequest> {
   const prefixes: string[] = []
   const flags = new Set<string>()
-  for await (const line of argumentsOf(reader, hasArguments)) {
+  await readArguments(reader, hasArguments, (line) => {
     if (line.startsWith('ref-prefix ')) {
       if (prefixes.length <= MAX_REF_PREFIXES) prefixes.push(line.slice('ref-prefix '.length))
     } else if (line === 'peel' || line === 'symrefs' || line === 'unborn') flags.add(line)
     else throw unknownArgument('ls-refs', line)
-  }
+  })
   return {
     command: 'ls-refs',
     prefixes: prefixes.length > MAX_REF_PREFIXES ? [] : prefixes,
@@ -105,14 +109,14 @@ async function readFetch(reader: PktReader, hasArguments: boolean): Promise<Fetc
   const haves = new Set<Oid>()
   const flags = new Set<string>()
   let filter: ObjectFilter | undefined
-  for await (const line of argumentsOf(reader, hasArguments)) {
+  await readArguments(reader, hasArguments, (line) => {
     if (FETCH_FLAGS.has(line)) flags.add(line)
     else if (line.startsWith('want ')) addId(wants, line, 'want')
     else if (line.startsWith('have ')) addId(haves, line, 'have')
     else if (line.startsWith('filter ')) filter = parseFilter(line.slice('filter '.length))
     else if (isShallowLine(line)) throw shallowRefused()
     else throw unknownArgument('fetch', line)
-  }
+  })
   return {
     command: 'fetch',
     wants: [...wants],
