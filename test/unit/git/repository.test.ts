@@ -58,7 +58,7 @@ test('an interrupted creation is finished, whatever of it is there', async (t) =
     await Repository.open(path, { create: true })
     assert.match(
       await readFile(join(path, 'config'), 'utf8'),
-      /bare = true\n[\s\S]*window = 0\n[\s\S]*auto = 0\n[\s\S]*unpackLimit = 1\n[\s\S]*allowFilter = true\n$/,
+      /bare = true\n[\s\S]*window = 0\n[\s\S]*auto = 0\n[\s\S]*unpackLimit = 1\n[\s\S]*allowAnySHA1InWant = true\n\tallowFilter = true\n$/,
     )
     assert.equal(await findGitDir(path), path)
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AbortedError } from '../../../util/errors.ts'
 import type { AbortOptions } from '../../../util/lifecycle.ts'
+import { createReclaimer } from '../../../util/reclaim.ts'
 import { ObjectNotFoundError } from '../../object-errors.ts'
 import { sendPack } from '../../pack/send.ts'
 import { type SelectRequest, selectObjects, TooManyObjectsError } from '../../walk/select.ts'
@@ -38,10 +39,13 @@ export async function* packfile(
     yield* unframed(packOf(repository, request, options))
     return
   }
+  const reclaim = createReclaimer()
   try {
     for await (const piece of withKeepalive(packOf(repository, request, options))) {
       if (typeof piece === 'string') yield* packets(Buffer.from(piece), PROGRESS, sideBand)
       else yield* packets(piece, DATA, sideBand)
+      // What was sent, and the copy with the headers.
+      reclaim(2 * piece.length)
     }
     yield FLUSH_PKT
   } catch (error) {
