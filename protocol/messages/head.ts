@@ -42,6 +42,7 @@ const HEAD_SHAPE = {
 /** The body of a signed head. */
 export const HEAD = messageCodec('head', MAX_HEAD_BYTES, HEAD_SHAPE, (head) => {
   checkNetwork(head.network)
+  if (head.epoch === 0) throw new MessageError('head.epoch', 'is 0')
   if (head.minSeq > head.seq) throw new MessageError('head.minSeq', 'is above seq')
   if (head.count > head.seq) throw new MessageError('head.count', 'is more than were ever added')
   const newest = head.newest.length / HASH_BYTES

@@ -156,7 +156,7 @@ function checkNodes(nodes: Uint8Array, count: number, what: string): void {
 function checkAscending(list: Uint8Array, width: number, what: string): void {
   const buffer = Buffer.from(list.buffer, list.byteOffset, list.length)
   for (let at = width; at < buffer.length; at += width) {
-    if (buffer.compare(buffer, at, at + width, at - width, at) <= 0) {
+    if (buffer.compare(buffer, at, at + width, at - width, at) >= 0) {
       throw new MessageError(what, 'are not in order, or one is there twice')
     }
   }

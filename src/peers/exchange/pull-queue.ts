@@ -1,0 +1,107 @@
+import type { PeerKey } from '../inventory/directory.ts'
+
+/** Questions under way at a time, to different peers: a mesh that comes back must not be asked all at once. */
+export const MAX_PULLS = 4
+/** A question waits up to so much at random, so that not all followers of a peer ask it in the same moment. */
+export const PULL_JITTER = 400
+/** After a failure, doubled with each further one up to the longest. */
+const FIRST_BACKOFF = 1000
+const LONGEST_BACKOFF = 10 * 60 * 1000
+
+interface Entry {
+  /** Not to be asked before. */
+  at: number
+  wanted: boolean
+  active: boolean
+  failures: number
+}
+
+/** Whom to ask next: a bounded number at a time, at random moments, later after failures. Times are milliseconds. */
+export class PullQueue {
+  readonly #random: () => number
+  readonly #entries = new Map<PeerKey, Entry>()
+  #active = 0
+
+  /** @param random in [0, 1) */
+  constructor(random: () => number) {
+    this.#random = random
+  }
+
+  /** When somebody may be asked; infinity when nobody is to be. */
+  get due(): number {
+    if (this.#active >= MAX_PULLS) return Number.POSITIVE_INFINITY
+    let due = Number.POSITIVE_INFINITY
+    for (const entry of this.#entries.values())
+      if (entry.wanted && !entry.active) due = Math.min(due, entry.at)
+    return due
+  }
+
+  /** There is something to ask a peer. A peer that failed keeps its time. */
+  want(peer: PeerKey, now: number): void {
+    const entry = this.#entries.get(peer)
+    if (entry === undefined) {
+      const at = now + this.#random() * PULL_JITTER
+      this.#entries.set(peer, { at, wanted: true, active: false, failures: 0 })
+    } else if (!entry.wanted) {
+      entry.wanted = true
+      entry.at = Math.max(entry.at, now + this.#random() * PULL_JITTER)
+    }
+  }
+
+  /** Whoever may be asked now, and is taken to be asked. */
+  take(now: number): PeerKey | undefined {
+    if (this.#active >= MAX_PULLS) return undefined
+    let first: PeerKey | undefined
+    let at = now
+    for (const [peer, entry] of this.#entries) {
+      if (!entry.wanted || entry.active || entry.at > at) continue
+      first = peer
+      at = entry.at
+    }
+    if (first === undefined) return undefined
+    const entry = this.#entries.get(first)!
+    entry.active = true
+    entry.wanted = false
+    this.#active++
+    return first
+  }
+
+  /** The question to a peer came to its end. */
+  done(peer: PeerKey): void {
+    const entry = this.#finish(peer)
+    if (entry === undefined) return
+    entry.failures = 0
+    if (!entry.wanted) this.#entries.delete(peer)
+  }
+
+  /** It failed: it will be asked again, after a while. */
+  failed(peer: PeerKey, now: number): void {
+    const entry = this.#finish(peer)
+    if (entry === undefined) return
+    const backoff = Math.min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** Math.min(entry.failures, 20))
+    entry.failures++
+    entry.wanted = true
+    entry.at = now + backoff * (0.5 + this.#random())
+  }
+
+  /** The peer is reachable again: earlier failures count no more. */
+  reachable(peer: PeerKey, now: number): void {
+    const entry = this.#entries.get(peer)
+    if (entry === undefined || entry.active) return
+    entry.failures = 0
+    entry.at = Math.min(entry.at, now + this.#random() * PULL_JITTER)
+  }
+
+  forget(peer: PeerKey): void {
+    if (this.#entries.get(peer)?.active) this.#active--
+    this.#entries.delete(peer)
+  }
+
+  #finish(peer: PeerKey): Entry | undefined {
+    const entry = this.#entries.get(peer)
+    if (entry === undefined || !entry.active) return undefined
+    entry.active = false
+    this.#active--
+    return entry
+  }
+}
