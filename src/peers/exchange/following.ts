@@ -56,9 +56,12 @@ export class Following {
       this.#ask(peer, now)
   }
 
-  /** A peer is connected again. */
-  reachable(peer: PeerKey, now: number): void {
-    this.#pulls.reachable(peer, now)
+  connected(peer: PeerKey, now: number): void {
+    this.#pulls.connected(peer, now)
+  }
+
+  disconnected(peer: PeerKey): void {
+    this.#pulls.disconnected(peer)
   }
 
   /** There is a newer head of a peer. */

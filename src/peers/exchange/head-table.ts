@@ -94,11 +94,13 @@ export class HeadTable {
     if (head.time > now + MAX_CLOCK_SKEW) return old('comes from the future')
     if (head.time < now - MAX_HEAD_AGE) return old('is too old')
     const known = this.#entries.get(peer)?.head
-    if (known !== undefined && !isNewer(head, known)) return old('is known')
+    if (known !== undefined && !(peer === this.#self ? contradicts(head, known) : isNewer(head, known))) {
+      return old('is known')
+    }
     if (!this.#admits(peer)) return old('is of a peer that is not admitted')
     if (!this.#verify(head.peer, headMessage(envelope.body), envelope.signature))
       return bad('has a bad signature')
-    // one that we do not remember: we lost our log, or it is a copy of our key that speaks
+    // we lost our log, or another node has a copy of our key
     if (peer === this.#self) return { kind: 'own', head }
     if (!bucket(this.#origins, peer, HEAD_BURST, 1, now).take(now)) return old('comes too fast')
     if (known === undefined && !this.#makeRoom(now)) return old('finds no room')
@@ -172,6 +174,13 @@ export function isNewer(
   return (
     a.epoch - b.epoch > 0 || (a.epoch === b.epoch && (a.seq > b.seq || (a.seq === b.seq && a.time > b.time)))
   )
+}
+
+/** Whether a head with our signature says what our own `known` one cannot be reconciled with: we forgot what we once told. */
+function contradicts(head: Head, known: Head): boolean {
+  if (head.epoch !== known.epoch) return head.epoch > known.epoch
+  if (head.seq !== known.seq) return head.seq > known.seq
+  return head.count !== known.count || Buffer.compare(head.fingerprint, known.fingerprint) !== 0
 }
 
 /** A peer's key within the mesh's logic. @param id binary peer id */

@@ -9,6 +9,7 @@ import {
   MAX_KNOWN_HEADS,
   MessageError,
 } from '../../../protocol/index.ts'
+import { TokenBucket } from '../../util/token-bucket.ts'
 import type { PeerKey } from '../inventory/directory.ts'
 import { type HeadTable, peerKey } from './head-table.ts'
 import type { MeshPort } from './port.ts'
@@ -20,6 +21,9 @@ export const SYNC_DELAY = 50
 export const SYNC_JITTER = 150
 /** Peers that news are brought to, when they did not come by gossip: they bring them to as many others. */
 export const NEWS_FANOUT = 4
+/** Rounds that a node begins at once, and each second: a round may cost a list of all heads, and a flood of news would make many. */
+const ROUND_BURST = 16
+const ROUND_RATE = 1
 /** Rounds under way at a time. */
 const MAX_ROUNDS = 8
 /** Requests of one round: enough for a full table. */
@@ -40,7 +44,10 @@ export class HeadsSync {
   readonly #busy = new Set<PeerKey>()
   /** Rounds to come, by the moment when they are due. */
   readonly #planned = new Map<PeerKey, number>()
+  readonly #rounds: TokenBucket
   #next: number
+  /** No round begins before: too many did. */
+  #pausedUntil = 0
 
   /**
    * @param take is given heads that came over a stream
@@ -61,6 +68,7 @@ export class HeadsSync {
     this.#random = components.random
     this.#take = components.take
     this.#fault = components.fault
+    this.#rounds = new TokenBucket(ROUND_BURST, ROUND_RATE, now)
     this.#next = now + this.#random() * SYNC_INTERVAL
   }
 
@@ -68,7 +76,9 @@ export class HeadsSync {
     let due = this.#connected.size > 0 ? this.#next : Number.POSITIVE_INFINITY
     if (this.#busy.size >= MAX_ROUNDS) return due
     // whoever is busy gets the next round when this one is over
-    for (const [peer, at] of this.#planned) if (!this.#busy.has(peer)) due = Math.min(due, at)
+    for (const [peer, at] of this.#planned) {
+      if (!this.#busy.has(peer)) due = Math.min(due, Math.max(at, this.#pausedUntil))
+    }
     return due
   }
 
@@ -97,8 +107,13 @@ export class HeadsSync {
       const peers = [...this.#connected]
       if (peers.length > 0) this.#planned.set(peers[Math.floor(this.#random() * peers.length)]!, now)
     }
+    if (now < this.#pausedUntil) return
     for (const [peer, at] of this.#planned) {
       if (at > now || this.#busy.size >= MAX_ROUNDS || this.#busy.has(peer)) continue
+      if (!this.#rounds.take(now)) {
+        this.#pausedUntil = now + 1000 / ROUND_RATE
+        return
+      }
       this.#planned.delete(peer)
       this.#begin(peer)
     }

@@ -17,7 +17,7 @@ import { HeadTable, peerKey } from './head-table.ts'
 import { HeadsSync } from './heads-sync.ts'
 import type { MeshPort } from './port.ts'
 
-/** Bytes of answers about our inventory that one peer gets at once, and each second: a snapshot of 400,000 packages at once. */
+/** Bytes of answers that one peer gets at once, and each second: a snapshot of 400,000 packages at once. */
 export const ANSWER_BURST = 8 * 1024 * 1024
 export const ANSWER_RATE = 2 * 1024 * 1024
 /** Peers whose budgets are remembered: more than are connected at a time. */
@@ -26,6 +26,8 @@ const MAX_BUDGETS = 1024
 const RENEWAL_INTERVAL = 10_000
 /** How often old heads are looked for. */
 const AGEING_INTERVAL = 60 * 60 * 1000
+
+const TOO_MUCH = { code: REFUSAL_CODES.BUSY, reason: 'you ask too much' }
 
 /** Where a head goes from here, in gossipsub's words. */
 export type GossipVerdict = 'accept' | 'ignore' | 'reject'
@@ -47,8 +49,6 @@ export interface ExchangeComponents {
   learnt?(peer: PeerKey, hashes: Uint8Array[]): void
   /** Our log is behind what others know of it: it must get an epoch of at least this one, and `renewed` be called. */
   outrun?(epoch: number): void
-  /** Follow others, and tell nothing: sharing is off. */
-  readonly silent?: boolean
 }
 
 /**
@@ -87,16 +87,17 @@ export class InventoryExchange {
       now,
     )
     this.#ageing = now + AGEING_INTERVAL
+    // so that we recognise our own head when it comes back to us
+    this.#signedHead(now)
   }
 
   /** When `tick` is to be called next, if nothing else happens. */
   get due(): number {
-    const publish = this.#components.silent ? Number.POSITIVE_INFINITY : this.#publisher.due
-    return Math.min(publish, this.#sync.due, this.#following.due, this.#ageing)
+    return Math.min(this.#publisher.due, this.#sync.due, this.#following.due, this.#ageing)
   }
 
   tick(now: number): void {
-    if (!this.#components.silent && now >= this.#publisher.due) this.#publish(now)
+    if (now >= this.#publisher.due) this.#publish(now)
     this.#sync.tick(now)
     this.#following.tick(now)
     if (now >= this.#ageing) this.#age(now)
@@ -113,11 +114,13 @@ export class InventoryExchange {
     this.#publisher.changed(now)
   }
 
-  /** What our hello to a peer carries: our head, and the newest one of the peer that we know. Empty where there is none. */
+  /** What our hello to a peer carries: our head, and the newest one of the peer that we know (empty where there is none). */
   hello(peer: PeerKey, now: number): { head: Uint8Array; yours: Uint8Array } {
-    const none = new Uint8Array(0)
-    const head = this.#components.silent ? none : this.#signedHead(now)
-    return { head, yours: this.heads.signed(peer) ?? none }
+    const { self, log } = this.#components
+    const told = this.heads.head(peerKey(self))
+    const fresh = told?.epoch === log.epoch && told.seq === log.seq
+    const head = fresh ? this.heads.signed(peerKey(self))! : this.#signedHead(now)
+    return { head, yours: this.heads.signed(peer) ?? new Uint8Array(0) }
   }
 
   /** A peer is connected, and its hello has come. */
@@ -127,12 +130,13 @@ export class InventoryExchange {
       if (signed.length > 0) this.#takeHead(signed, peer, now, true)
     }
     this.#sync.connected(peer, now)
-    this.#following.reachable(peer, now)
+    this.#following.connected(peer, now)
   }
 
   disconnected(peer: PeerKey, now: number): void {
     this.directory.connected(peer, false, now)
     this.#sync.disconnected(peer)
+    this.#following.disconnected(peer)
   }
 
   /** A message on the topic. @param from the neighbour that handed it over */
@@ -142,18 +146,18 @@ export class InventoryExchange {
 
   /** Answers a request on a `heads` stream. @throws MessageError when it is none */
   answerHeads(peer: PeerKey, data: Uint8Array, now: number): Uint8Array {
-    return HEADS_ANSWER.encode(this.#sync.answer(peer, HEADS_REQUEST.decode(data), now))
+    const encoded = HEADS_ANSWER.encode(this.#sync.answer(peer, HEADS_REQUEST.decode(data), now))
+    if (this.#budget(peer, now).take(now, encoded.length)) return encoded
+    return HEADS_ANSWER.encode({ differs: false, known: [], heads: [], refusal: TOO_MUCH })
   }
 
   /** Answers a request on an `inventory` stream. @throws MessageError when it is none */
   answerInventory(peer: PeerKey, data: Uint8Array, now: number): Uint8Array {
-    const request = INVENTORY_REQUEST.decode(data)
-    const answer = answerInventory(this.#components.log, request)
+    const answer = answerInventory(this.#components.log, INVENTORY_REQUEST.decode(data))
     const encoded = INVENTORY_ANSWER.encode(answer)
     if (this.#budget(peer, now).take(now, encoded.length)) return encoded
     const { epoch, seq, minSeq, count, fingerprint } = answer
-    const refusal = { code: REFUSAL_CODES.BUSY, reason: 'you ask too much' }
-    return INVENTORY_ANSWER.encode({ epoch, seq, minSeq, count, fingerprint, refusal })
+    return INVENTORY_ANSWER.encode({ epoch, seq, minSeq, count, fingerprint, refusal: TOO_MUCH })
   }
 
   /** Whether what we know of a peer's inventory is that of its newest head; `undefined` when we do not follow it. */
@@ -207,11 +211,9 @@ export class InventoryExchange {
   }
 
   #own(head: Head, now: number): void {
-    const { log, outrun } = this.#components
-    const ahead = head.epoch > log.epoch || (head.epoch === log.epoch && head.seq > log.seq)
-    if (!ahead || now < this.#renewed + RENEWAL_INTERVAL) return
+    if (now < this.#renewed + RENEWAL_INTERVAL) return
     this.#renewed = now
-    outrun?.(head.epoch + 1)
+    this.#components.outrun?.(head.epoch + 1)
   }
 
   #age(now: number): void {

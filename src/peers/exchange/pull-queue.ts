@@ -2,6 +2,8 @@ import type { PeerKey } from '../inventory/directory.ts'
 
 /** Questions under way at a time, to different peers: a mesh that comes back must not be asked all at once. */
 export const MAX_PULLS = 4
+/** Of them to peers that would have to be dialled: ids that somebody made up must not keep others from being asked. */
+export const MAX_DIALLED_PULLS = 2
 /** A question waits up to so much at random, so that not all followers of a peer ask it in the same moment. */
 export const PULL_JITTER = 400
 /** After a failure, doubled with each further one up to the longest. */
@@ -12,7 +14,8 @@ interface Entry {
   /** Not to be asked before. */
   at: number
   wanted: boolean
-  active: boolean
+  /** Whether it is asked now, and was connected when that began. */
+  active: 'connected' | 'dialled' | undefined
   failures: number
 }
 
@@ -20,7 +23,9 @@ interface Entry {
 export class PullQueue {
   readonly #random: () => number
   readonly #entries = new Map<PeerKey, Entry>()
+  readonly #connected = new Set<PeerKey>()
   #active = 0
+  #dialled = 0
 
   /** @param random in [0, 1) */
   constructor(random: () => number) {
@@ -31,8 +36,9 @@ export class PullQueue {
   get due(): number {
     if (this.#active >= MAX_PULLS) return Number.POSITIVE_INFINITY
     let due = Number.POSITIVE_INFINITY
-    for (const entry of this.#entries.values())
-      if (entry.wanted && !entry.active) due = Math.min(due, entry.at)
+    for (const [peer, entry] of this.#entries) {
+      if (this.#mayBeAsked(peer, entry)) due = Math.min(due, entry.at)
+    }
     return due
   }
 
@@ -41,7 +47,7 @@ export class PullQueue {
     const entry = this.#entries.get(peer)
     if (entry === undefined) {
       const at = now + this.#random() * PULL_JITTER
-      this.#entries.set(peer, { at, wanted: true, active: false, failures: 0 })
+      this.#entries.set(peer, { at, wanted: true, active: undefined, failures: 0 })
     } else if (!entry.wanted) {
       entry.wanted = true
       entry.at = Math.max(entry.at, now + this.#random() * PULL_JITTER)
@@ -54,15 +60,16 @@ export class PullQueue {
     let first: PeerKey | undefined
     let at = now
     for (const [peer, entry] of this.#entries) {
-      if (!entry.wanted || entry.active || entry.at > at) continue
+      if (!this.#mayBeAsked(peer, entry) || entry.at > at) continue
       first = peer
       at = entry.at
     }
     if (first === undefined) return undefined
     const entry = this.#entries.get(first)!
-    entry.active = true
+    entry.active = this.#connected.has(first) ? 'connected' : 'dialled'
     entry.wanted = false
     this.#active++
+    if (entry.active === 'dialled') this.#dialled++
     return first
   }
 
@@ -84,23 +91,34 @@ export class PullQueue {
     entry.at = now + backoff * (0.5 + this.#random())
   }
 
-  /** The peer is reachable again: earlier failures count no more. */
-  reachable(peer: PeerKey, now: number): void {
+  /** A connection began: earlier failures count no more. */
+  connected(peer: PeerKey, now: number): void {
+    this.#connected.add(peer)
     const entry = this.#entries.get(peer)
-    if (entry === undefined || entry.active) return
+    if (entry === undefined || entry.active !== undefined) return
     entry.failures = 0
     entry.at = Math.min(entry.at, now + this.#random() * PULL_JITTER)
   }
 
+  disconnected(peer: PeerKey): void {
+    this.#connected.delete(peer)
+  }
+
   forget(peer: PeerKey): void {
-    if (this.#entries.get(peer)?.active) this.#active--
+    this.#finish(peer)
     this.#entries.delete(peer)
+  }
+
+  #mayBeAsked(peer: PeerKey, entry: Entry): boolean {
+    if (!entry.wanted || entry.active !== undefined) return false
+    return this.#dialled < MAX_DIALLED_PULLS || this.#connected.has(peer)
   }
 
   #finish(peer: PeerKey): Entry | undefined {
     const entry = this.#entries.get(peer)
-    if (entry === undefined || !entry.active) return undefined
-    entry.active = false
+    if (entry === undefined || entry.active === undefined) return undefined
+    if (entry.active === 'dialled') this.#dialled--
+    entry.active = undefined
     this.#active--
     return entry
   }

@@ -43,16 +43,16 @@ export class SortedRecords {
   add(record: Uint8Array, at = 0): boolean {
     const bytes = asBuffer(record)
     if (this.#find(bytes, at) !== undefined) return false
-    this.#change(bytes, at, Buffer.from(bytes.subarray(at, at + this.width)))
     this.#size++
+    this.#change(bytes, at, Buffer.from(bytes.subarray(at, at + this.width)))
     return true
   }
 
   /** Removes a record. @returns `false` when it is not there */
   delete(record: Uint8Array, at = 0): boolean {
     if (!this.has(record, at)) return false
-    this.#change(asBuffer(record), at, undefined)
     this.#size--
+    this.#change(asBuffer(record), at, undefined)
     return true
   }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { nix32Decode, nix32Encode } from '../../../src/nix/base32.ts'
 import type { ShareSetting } from '../../../src/peers/inventory/share-policy.ts'
 import { Random } from '../../fuzz/random.ts'
@@ -129,7 +129,7 @@ export class SimMesh {
 
 /** A package by number: the same hash part and name everywhere. */
 export function simPackage(number: number, name = `package-${number}`): { hash: string; name: string } {
-  return { hash: nix32Encode(createHash('sha1').update(`package ${number}`).digest()), name }
+  return { hash: nix32Encode(hash('sha1', `package ${number}`, 'buffer')), name }
 }
 
 /** `count` packages from number `from` on, as a node's store has them. */

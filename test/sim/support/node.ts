@@ -1,5 +1,4 @@
-import { createHash, createHmac } from 'node:crypto'
-import { SIGNATURE_BYTES } from '../../../protocol/index.ts'
+import { hash } from 'node:crypto'
 import type { Verify } from '../../../src/peers/exchange/head-signature.ts'
 import { peerKey } from '../../../src/peers/exchange/head-table.ts'
 import { InventoryExchange } from '../../../src/peers/exchange/inventory-exchange.ts'
@@ -40,7 +39,7 @@ export class SimNode implements Endpoint {
   #timer = Number.POSITIVE_INFINITY
 
   constructor(index: number, options: SimNodeOptions) {
-    this.#id = createHash('sha256').update(`node ${index}`).digest()
+    this.#id = hash('sha256', `node ${index}`, 'buffer')
     this.key = peerKey(this.#id)
     this.packages = options.packages
     this.#options = options
@@ -86,7 +85,6 @@ export class SimNode implements Endpoint {
         random: () => random.below(2 ** 30) / 2 ** 30,
         learnt: (peer, hashes) => learnt(peer, hashes, this.#now),
         outrun: (epoch) => network.scheduler.background(this.#renew(epoch)),
-        silent: share === 'off',
       },
       this.#now,
     )
@@ -137,7 +135,7 @@ export class SimNode implements Endpoint {
   }
 
   receiveGossip(data: Uint8Array, from: string): void {
-    const id = createHash('sha1').update(data).digest('base64')
+    const id = hash('sha1', data)
     if (this.#hasSeen(id)) return
     const verdict = this.exchange.gossip(data, from, this.#now)
     if (verdict === 'accept') this.#gossip(data, from)
@@ -160,7 +158,7 @@ export class SimNode implements Endpoint {
   }
 
   #gossip(data: Uint8Array, from: string | undefined): void {
-    if (from === undefined) this.#hasSeen(createHash('sha1').update(data).digest('base64'))
+    if (from === undefined) this.#hasSeen(hash('sha1', data))
     for (const neighbour of this.neighbours) {
       if (neighbour.key === from || !this.#options.network.reaches(this.key, neighbour.key)) continue
       this.#options.network.send(this.key, neighbour.key, 'gossip', data, (to) =>
@@ -197,7 +195,7 @@ export class SimNode implements Endpoint {
 
 /** Stands for Ed25519, which 100,000 times would take most of the test's time: nobody in the simulator forges signatures of others. */
 export function simSignature(id: Uint8Array, message: Uint8Array): Buffer {
-  return createHmac('sha512', id).update(message).digest().subarray(0, SIGNATURE_BYTES)
+  return hash('sha512', Buffer.concat([id, message]), 'buffer')
 }
 
 const simVerify: Verify = (peer, message, signature) => simSignature(peer, message).equals(signature)
