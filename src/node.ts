@@ -15,6 +15,8 @@ export interface NodeInit {
   readonly logger: Logger
   /** Environment that says where the Nix daemon's socket is. */
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Listening sockets for HTTP, by descriptor, that were handed to this process; without any it makes its own. */
+  readonly httpSockets?: readonly number[]
 }
 
 /** A running node: one process, one repository, one cache over HTTP. */
@@ -66,7 +68,7 @@ export class Node implements Startable {
   }
 
   async #startParts(): Promise<void> {
-    const { config, logger } = this.#init
+    const { config, logger, httpSockets = [] } = this.#init
     let controlSocket = ''
     const workspace = await Workspace.open(this.#init, {
       controlSocket: (ownDir) => {
@@ -84,7 +86,7 @@ export class Node implements Startable {
       ...(links.length > 0 && { onDemand: pullThrough }),
       keys: [key],
       ...(config.server.git && { git: workspace.store.git }),
-      settings: config.server,
+      settings: { ...config.server, sockets: httpSockets },
       logger: logger.child({ part: 'http' }),
       version: VERSION,
     })

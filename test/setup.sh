@@ -17,6 +17,9 @@ xz xz-utils
 bzip2 bzip2
 zstd zstd
 setpriv util-linux
+systemd-analyze systemd
+systemd-notify systemd
+strace strace
 mount mount'
 
 missing() {

@@ -1,5 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, ListenOptions } from 'node:net'
 
 import { ListenError } from './errors.ts'
 import { type HttpTimeouts, MAX_CONNECTIONS, MAX_HEADER_SIZE, WRITE_BUFFER } from './limits.ts'
@@ -47,6 +47,24 @@ export class Listener {
   }
 
   /**
+   * Accepts on sockets that listen already and were handed to this process.
+   *
+   * @param descriptors at least one
+   * @throws ListenError when one of them is no listening TCP socket
+   */
+  async adopt(descriptors: readonly number[]): Promise<AddressInfo> {
+    for (const fd of descriptors) {
+      try {
+        await this.#listen({ fd })
+      } catch (error) {
+        await this.stop()
+        throw new ListenError(`the inherited socket ${fd}`, error as NodeJS.ErrnoException)
+      }
+    }
+    return this.#servers[0]!.address() as AddressInfo
+  }
+
+  /**
    * Stops accepting at once, waits for running answers, and after the time limit destroys what is left. Resolves when
    * all connections are closed.
    */
@@ -69,8 +87,8 @@ export class Listener {
     let missing: unknown
     for (const address of addresses) {
       try {
-        bound ??= await this.#listen(address, port)
-        if (bound.address !== address) await this.#listen(address, bound.port)
+        bound ??= await this.#listen({ host: address, port })
+        if (bound.address !== address) await this.#listen({ host: address, port: bound.port })
       } catch (error) {
         if (addresses.length === 1 || !isMissing(error)) throw error
         missing = error
@@ -80,11 +98,11 @@ export class Listener {
     return bound
   }
 
-  async #listen(host: string, port: number): Promise<AddressInfo> {
+  async #listen(where: ListenOptions | { fd: number }): Promise<AddressInfo> {
     const server = this.#createServer()
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen({ host, port }, () => {
+      server.listen(where, () => {
         server.off('error', reject)
         resolve()
       })

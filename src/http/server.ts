@@ -18,6 +18,8 @@ export interface HttpServerSettings extends CacheSettings {
   readonly host: string
   /** 0 for any free one. */
   readonly port: number
+  /** Listening sockets, by descriptor, that were handed to this process; with any, `host` and `port` do not count. */
+  readonly sockets?: readonly number[]
   /** What differs from `DEFAULT_TIMEOUTS`. */
   readonly timeouts?: Partial<HttpTimeouts>
 }
@@ -79,7 +81,9 @@ export class HttpServer implements Startable {
    */
   async start(): Promise<void> {
     if (this.#address !== undefined) return
-    this.#address = await this.#listener.start(this.#settings.host, this.#settings.port)
+    const { host, port, sockets = [] } = this.#settings
+    this.#address =
+      sockets.length > 0 ? await this.#listener.adopt(sockets) : await this.#listener.start(host, port)
     this.#logger.info({ url: this.url }, `serving at ${this.url}`)
   }
 

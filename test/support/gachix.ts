@@ -91,10 +91,14 @@ export class Gachix implements AsyncDisposable {
     return (await run(program, rest, options)).toString()
   }
 
-  /** `gachix ARGS` beside the test. */
-  spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-    const [program, ...rest] = this.command(args)
-    return spawn(program, rest, {
+  /** `gachix ARGS` beside the test, started by `launcher` if there is one: a program and its arguments. */
+  spawn(
+    args: readonly string[],
+    env: NodeJS.ProcessEnv = {},
+    launcher: readonly string[] = [],
+  ): ChildProcess {
+    const [program, ...rest] = [...launcher, ...this.command(args)]
+    return spawn(program!, rest, {
       cwd: this.#folder,
       env: { ...this.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -102,9 +106,9 @@ export class Gachix implements AsyncDisposable {
   }
 
   /** Starts `gachix serve` on a free port and waits until it says that it is healthy. */
-  async serve(env: NodeJS.ProcessEnv = {}): Promise<GachixNode> {
+  async serve(env: NodeJS.ProcessEnv = {}, launcher: readonly string[] = []): Promise<GachixNode> {
     const port = await freePort()
-    const child = this.spawn(['serve'], { GACHIX__SERVER__PORT: String(port), ...env })
+    const child = this.spawn(['serve'], { GACHIX__SERVER__PORT: String(port), ...env }, launcher)
     const node = new GachixNode(`http://${this.#host?.address ?? '127.0.0.1'}:${port}`, child)
     this.#nodes.push(node)
     await node.healthy()

@@ -10,6 +10,8 @@ const HELP = `
 Makes the repository and a signing key when there are none, and serves until SIGINT or SIGTERM. Running transfers then
 have ${STOP_LIMIT / 1000} seconds to end; a second signal ends the process at once.
 
+Under systemd it says when it is ready and that it lives, and takes the listening sockets of a socket unit.
+
 Clients need two lines in nix.conf, which the page at the served address shows:
   substituters = http://localhost:8080 https://cache.nixos.org
   trusted-public-keys = (what gachix key show prints) cache.nixos.org-1:…
@@ -33,16 +35,20 @@ export function serveCommand(context: CliContext): Command {
         ...override('server.port', port, '--port'),
       ])
       // What only a server needs is loaded only by it: the other commands start in half the time.
-      const [{ Node }, { createLogger }] = await Promise.all([
+      const [{ Node }, { ServiceManager }, { createLogger }] = await Promise.all([
         import('../../node.ts'),
+        import('../../service-manager.ts'),
         import('../../util/log.ts'),
       ])
       const logger = createLogger({ level: config.logLevel })
-      const node = new Node({ config, logger, env: context.env })
+      const manager = new ServiceManager({ env: context.env, logger })
+      const node = new Node({ config, logger, env: context.env, httpSockets: manager.sockets })
       await node.start()
+      await manager.ready(`serving at ${node.url}`)
       if (!context.signal.aborted) await once(context.signal, 'abort')
       logger.info('stopping')
-      const stopped = node.stop().then(() => true)
+      const told = manager.stopping()
+      const stopped = Promise.all([node.stop(), told]).then(() => true)
       if (!(await Promise.race([stopped, delay(STOP_LIMIT, false)]))) {
         logger.warn(`transfers were still running after ${STOP_LIMIT / 1000} seconds and were cut`)
       }
