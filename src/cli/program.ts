@@ -11,6 +11,7 @@ import { remoteCommand } from './commands/remote.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
 import { syncCommand } from './commands/sync.ts'
+import { useCommand } from './commands/use.ts'
 import type { CliContext } from './context.ts'
 
 const HELP = `
@@ -20,7 +21,7 @@ Examples:
   gachix add ./result --store-path /srv/cache   add what nix-build made to another repository
   gachix sync --from build-server               pull everything that a remote has
   gachix list | wc -l                           count the packages
-  gachix key show                               the line for trusted-public-keys in nix.conf
+  gachix use --write                            make Nix on this machine ask this node
 
 Environment:
   GACHIX__SECTION__KEY     overrides a key of the settings file, for instance GACHIX__SERVER__PORT=9000;
@@ -63,6 +64,7 @@ export function createProgram(context: CliContext): Command {
     .addCommand(statusCommand(context))
     .addCommand(remoteCommand(context))
     .addCommand(keyCommand(context))
+    .addCommand(useCommand(context))
     .addCommand(configCommand(context))
     .addCommand(completionCommand(context, program))
 
