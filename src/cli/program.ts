@@ -4,6 +4,7 @@ import { VERSION } from '../util/version.ts'
 import { addCommand } from './commands/add.ts'
 import { completionCommand } from './commands/completion.ts'
 import { configCommand } from './commands/config.ts'
+import { doctorCommand } from './commands/doctor.ts'
 import { infoCommand } from './commands/info.ts'
 import { keyCommand } from './commands/key.ts'
 import { listCommand } from './commands/list.ts'
@@ -66,6 +67,7 @@ export function createProgram(context: CliContext): Command {
     .addCommand(keyCommand(context))
     .addCommand(useCommand(context))
     .addCommand(configCommand(context))
+    .addCommand(doctorCommand(context))
     .addCommand(completionCommand(context, program))
 
   prepare(program, context)

@@ -13,6 +13,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['src/ingest', 'src/peers'],
   ['src/sync', 'src/http'],
   ['src/config', 'src'],
+  ['src/doctor'],
   ['src/cli'],
 ]
 

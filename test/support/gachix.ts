@@ -106,8 +106,12 @@ export class Gachix implements AsyncDisposable {
   }
 
   /** Starts `gachix serve` on a free port and waits until it says that it is healthy. */
-  async serve(env: NodeJS.ProcessEnv = {}, launcher: readonly string[] = []): Promise<GachixNode> {
-    const port = await freePort()
+  async serve(
+    env: NodeJS.ProcessEnv = {},
+    launcher: readonly string[] = [],
+    port?: number,
+  ): Promise<GachixNode> {
+    port ??= await freePort()
     const child = this.spawn(['serve'], { GACHIX__SERVER__PORT: String(port), ...env }, launcher)
     const node = new GachixNode(`http://${this.#host?.address ?? '127.0.0.1'}:${port}`, child)
     this.#nodes.push(node)

@@ -13,7 +13,18 @@ describe('gachix', () => {
   it('explains itself with --help on standard output', async () => {
     const { code, stdout, stderr } = await sandbox.run(['--help'])
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' })
-    for (const word of ['serve', 'add', 'list', 'info', 'status', 'key', 'config', 'completion']) {
+    for (const word of [
+      'serve',
+      'add',
+      'list',
+      'info',
+      'status',
+      'key',
+      'use',
+      'config',
+      'doctor',
+      'completion',
+    ]) {
       assert.match(stdout, new RegExp(`^  ${word}\\b`, 'm'))
     }
     for (const heading of ['Examples:', 'Environment:', 'Exit codes:']) assert.ok(stdout.includes(heading))
@@ -28,6 +39,8 @@ describe('gachix', () => {
       'status',
       'key generate',
       'key show',
+      'use',
+      'doctor',
       'config check',
       'config show',
       'completion',
