@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs'
 import { Command } from 'commander'
 import { ConfigError, type ConfigProblem } from '../../config/errors.ts'
+import { exampleSettings } from '../../config/example.ts'
 import { formatOrigin, type LoadedConfig } from '../../config/parse.ts'
 import { environmentName, SETTING_LIST } from '../../config/schema.ts'
 import { findSigningKey } from '../../signing-key.ts'
@@ -8,12 +9,13 @@ import { errorMessage } from '../../util/errors.ts'
 import { redactLine } from '../../util/log.ts'
 import { type CliContext, type JsonOption, loadSettings } from '../context.ts'
 
-/** `gachix config check|show`. */
+/** `gachix config check|show|example`. */
 export function configCommand(context: CliContext): Command {
   return new Command('config')
     .description('check and show the settings')
     .addCommand(checkCommand(context))
     .addCommand(showCommand(context))
+    .addCommand(exampleCommand(context))
 }
 
 function checkCommand(context: CliContext): Command {
@@ -49,6 +51,12 @@ function fileProblems({ config, origins }: LoadedConfig): ConfigProblem[] {
     attempt('store.ssh_private_key_path', () => accessSync(sshPrivateKeyPath, constants.R_OK))
   }
   return problems
+}
+
+function exampleCommand(context: CliContext): Command {
+  return new Command('example')
+    .description('print a settings file with every key, its default, unit and meaning')
+    .action(async () => context.stdout.write(exampleSettings()))
 }
 
 const SHOW_HELP = `
