@@ -32,7 +32,6 @@ RUN apt-get update -qq \
 COPY --from=dependencies /build/node_modules /opt/gachix/node_modules
 COPY --from=build /build/dist /opt/gachix/dist
 COPY package.json LICENSE /opt/gachix/
-COPY protocol /opt/gachix/protocol
 COPY deploy/container-config.yaml /etc/gachix/config.yaml
 RUN chmod 0755 /opt/gachix/dist/src/cli/main.js
 

@@ -20,6 +20,7 @@ setpriv util-linux
 systemd-analyze systemd
 systemd-notify systemd
 strace strace
+mandoc mandoc
 mount mount'
 
 missing() {

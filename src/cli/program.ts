@@ -8,6 +8,7 @@ import { doctorCommand } from './commands/doctor.ts'
 import { infoCommand } from './commands/info.ts'
 import { keyCommand } from './commands/key.ts'
 import { listCommand } from './commands/list.ts'
+import { manualCommand } from './commands/manual.ts'
 import { remoteCommand } from './commands/remote.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
@@ -69,6 +70,7 @@ export function createProgram(context: CliContext): Command {
     .addCommand(configCommand(context))
     .addCommand(doctorCommand(context))
     .addCommand(completionCommand(context, program))
+    .addCommand(manualCommand(context, program))
 
   prepare(program, context)
   return program

@@ -43,6 +43,8 @@ describe('gachix', () => {
       'doctor',
       'config check',
       'config show',
+      'config example',
+      'manual',
       'completion',
     ]
     const answers = await Promise.all(commands.map((command) => runHere([...command.split(' '), '--help'])))
