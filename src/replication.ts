@@ -108,7 +108,10 @@ export class Replication implements SyncOperations {
     if (from.length === 0) throw new NoSourcesError()
     const result =
       request.paths.length > 0
-        ? { skipped: 0, ...(await this.puller.pull(this.#hashes(request.paths), { ...options, from })) }
+        ? {
+            skipped: 0,
+            ...(await this.puller.pull(this.#hashes(request.paths), { ...options, from, thorough: true })),
+          }
         : await this.#mirror(from, options)
     return { ...result, seconds: secondsSince(started) }
   }

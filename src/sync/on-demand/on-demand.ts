@@ -99,12 +99,13 @@ export class PullThrough implements OnDemand, Startable {
    * those before it have said no, failed, or not answered in time.
    */
   async #ask(hash: string): Promise<Answer> {
-    const links = ordered(this.#components.links()).filter(({ health }) => !health.resting)
+    const awake = ordered(this.#components.links()).filter(({ health }) => !health.resting)
+    const links = awake.filter((link) => link.mayHave(hash))
     const signal = AbortSignal.any([
       AbortSignal.timeout(this.#components.budget ?? MISS_BUDGET),
       this.#stopped.signal,
     ])
-    let sure = links.length === this.#components.links().length
+    let sure = awake.length === this.#components.links().length
     const answers = links.map(async (link) => {
       try {
         const asking = () => within(signal, link.find([hash], { signal }), link.source.name)

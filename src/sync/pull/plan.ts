@@ -29,6 +29,8 @@ export interface Plan {
 export interface PlanOptions extends AbortOptions {
   /** Told of a source that could not answer; it is not asked again for this plan. */
   readonly onFailure?: (link: SourceLink, error: SourceFailedError) => void
+  /** Ask every source, also for what it is not known to have. */
+  readonly thorough?: boolean
   /** Sources that failed before: where a package cannot be had, they may be why. */
   readonly failed?: Iterable<SourceFailedError>
   /** Told of packages as they are found. */
@@ -111,9 +113,11 @@ class Asking {
     hashes: readonly string[],
     refused: GachixError[],
   ): Promise<ReadonlyMap<string, Found>> {
-    const { signal } = this.#options
+    const { signal, thorough } = this.#options
+    const likely = thorough ? hashes : hashes.filter((hash) => link.mayHave(hash))
+    if (likely.length === 0) return new Map()
     try {
-      const findings = await link.health.observe(() => link.find(hashes, signal ? { signal } : {}))
+      const findings = await link.health.observe(() => link.find(likely, signal ? { signal } : {}))
       refused.push(...findings.refused)
       return findings.found
     } catch (cause) {

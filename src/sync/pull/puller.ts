@@ -5,7 +5,7 @@ import { errorMessage } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Logger } from '../../util/log.ts'
 import { Claims } from '../claims.ts'
-import type { SourceLink } from '../source/link.ts'
+import { type SourceLink, verdictOf } from '../source/link.ts'
 import { NoSourcesError, SourceFailedError } from './errors.ts'
 import { makePlan, type Plan, type Planned } from './plan.ts'
 import { PullProgress } from './progress.ts'
@@ -14,6 +14,8 @@ import { intoRuns } from './runs.ts'
 export interface PullOptions extends AbortOptions {
   /** Sources to pull from, in order; all that the node has by default. */
   readonly from?: readonly SourceLink[]
+  /** Ask all of them for everything, also for what they are not known to have. */
+  readonly thorough?: boolean
   readonly onEvent?: (event: SyncEvent) => void
   /** Told of missing packages as they are found, before anything of them is here. */
   readonly onFound?: (planned: Planned) => void
@@ -84,6 +86,7 @@ export class Puller {
         ...(options.signal && { signal: options.signal }),
         ...(options.onFound && { onFound: options.onFound }),
         onFailure: fail,
+        thorough: options.thorough === true,
         failed: failed.values(),
       })
       progress.planned(plan)
@@ -99,6 +102,7 @@ export class Puller {
         throwIfAborted(options.signal)
         if (!(error instanceof RunFailedError)) throw error
         error.link.health.failed(error.cause)
+        error.link.judge(error.hash, verdictOf(error.cause), error.message)
         fail(error.link, new SourceFailedError(error.link.source.name, error.cause))
       } finally {
         claim.release()
@@ -136,7 +140,7 @@ export class Puller {
           },
         )
       } catch (cause) {
-        throw new RunFailedError(link, cause)
+        throw new RunFailedError(link, packages[0]!.found.info.storePath.hash, cause)
       }
     }
   }
@@ -145,10 +149,13 @@ export class Puller {
 /** One run of a plan failed at its source. */
 class RunFailedError extends Error {
   readonly link: SourceLink
+  /** Hash part of the run's first package. */
+  readonly hash: string
 
-  constructor(link: SourceLink, cause: unknown) {
+  constructor(link: SourceLink, hash: string, cause: unknown) {
     super(errorMessage(cause), { cause })
     this.link = link
+    this.hash = hash
   }
 }
 

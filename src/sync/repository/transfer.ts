@@ -7,11 +7,11 @@ import type {
   ReceiveLimits,
   RepositorySession,
 } from '../../store/api.ts'
-import { GachixError } from '../../util/errors.ts'
+import { errorMessage, GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Claims } from '../claims.ts'
 import { BLOBS_A_REQUEST, blobLimits, packageLimits, treeLimits } from '../limits.ts'
-import type { FetchOptions, Found } from '../source/link.ts'
+import { type FetchOptions, type Found, type Verdict, verdictOf } from '../source/link.ts'
 
 /** A commit of a package with a thousand references has 50 KB. */
 const MAX_COMMIT_SIZE = 2 * 1024 * 1024
@@ -32,6 +32,8 @@ export type Announced = Found & { readonly commit: string }
 
 /** Whom objects are fetched from. */
 export interface Giver {
+  /** Told what came of it. */
+  judge(hash: string, verdict: Verdict, details?: string): void
   use<T>(work: (session: RepositorySession) => Promise<T>, options: AbortOptions): Promise<T>
 }
 
@@ -51,6 +53,8 @@ export class Transfer {
   readonly #components: TransferComponents
   /** Commits that are in quarantine and not published yet, by the packages' hash parts. */
   readonly #commits = new Map<string, string>()
+  /** Hash part of a package of the batch under way: what helpers are judged by. */
+  #subject = ''
 
   constructor(components: TransferComponents) {
     this.#components = components
@@ -62,6 +66,7 @@ export class Transfer {
    */
   async gather(batch: readonly Announced[]): Promise<void> {
     const { first, options } = this.#components
+    this.#subject = batch[0]!.info.storePath.hash
     const wanted = await this.#incomplete(batch)
     const selective = await first.use(async (session) => {
       if (wanted.length > 0) await this.#fetchCommits(session, wanted)
@@ -191,11 +196,15 @@ export class Transfer {
         await giver.use((session) => this.#receive(session, { wants: part, haves: [] }, limits), options)
       } catch (error) {
         failures.set(giver, error)
+        giver.judge(this.#subject, verdictOf(error), errorMessage(error))
       }
       // What arrived before it broke off need not come again; what it left out has to come from another.
       const left = part.filter((oid) => !quarantine.has(oid))
       if (left.length > 0) {
-        if (!failures.has(giver)) failures.set(giver, new IncompletePackError(left.length))
+        if (!failures.has(giver)) {
+          failures.set(giver, new IncompletePackError(left.length))
+          giver.judge(this.#subject, 'did not have it')
+        }
         queue.push(left)
       }
       if (failures.has(giver)) return

@@ -1,5 +1,5 @@
 import type { PathInfo } from '../../nix/path-info.ts'
-import type { GachixError } from '../../util/errors.ts'
+import { errorCode, type GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Proof } from '../admit/trust.ts'
 import type { HealthRecord } from './health.ts'
@@ -21,6 +21,27 @@ export interface Findings {
   readonly refused: readonly GachixError[]
 }
 
+/**
+ * What a failure to fetch says of the source. Bytes that are not what they were announced as are a lie; everything else can
+ * happen to an honest one.
+ */
+export function verdictOf(error: unknown): Verdict {
+  const code = errorCode(error)
+  if (LIES.has(code)) return 'lied'
+  return code === 'ERR_PACK_INCOMPLETE' || code === 'ERR_GIT_OBJECT_NOT_FOUND'
+    ? 'did not have it'
+    : 'broke off'
+}
+
+const LIES: ReadonlySet<string> = new Set([
+  'ERR_NAR_MISMATCH',
+  'ERR_COMMIT_MISMATCH',
+  'ERR_TREE_NOT_PACKAGE',
+  'ERR_CONTENT_ADDRESS_MISMATCH',
+  'ERR_PACK_INVALID',
+  'ERR_BUDGET_EXCEEDED',
+])
+
 export interface FetchOptions extends AbortOptions {
   /** Told of bytes as they come over the wire. */
   readonly onBytes: (bytes: number) => void
@@ -28,10 +49,17 @@ export interface FetchOptions extends AbortOptions {
   readonly onPackage: (info: PathInfo) => void
 }
 
+/** What came of fetching from a source. */
+export type Verdict = 'delivered' | 'did not have it' | 'broke off' | 'lied'
+
 /** A source in use: connections that are kept, and a record of how it does. */
 export interface SourceLink {
   readonly source: Source
   readonly health: HealthRecord
+  /** Whether it may have a package, as far as is known without asking it. */
+  mayHave(hash: string): boolean
+  /** Notes what came of fetching a package, for sources that are chosen by how they do. */
+  judge(hash: string, verdict: Verdict, details?: string): void
   /**
    * Asks for packages by their hash parts, and checks what it hears against the source's rule.
    *

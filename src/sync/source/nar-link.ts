@@ -25,6 +25,12 @@ export class NarLink implements SourceLink {
     this.#key = key
   }
 
+  mayHave(): boolean {
+    return true
+  }
+
+  judge(): void {}
+
   async find(hashes: readonly string[], options: AbortOptions): Promise<Findings> {
     const { name, trust, packages } = this.source
     const found = new Map<string, Found>()

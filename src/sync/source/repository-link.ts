@@ -12,7 +12,7 @@ import { narinfoLimits, PACKAGES_A_REQUEST } from '../limits.ts'
 import { inBatches } from '../repository/batches.ts'
 import { type Announced, IncompletePackError, Transfer } from '../repository/transfer.ts'
 import { HealthRecord } from './health.ts'
-import type { FetchOptions, Findings, Found, SourceLink } from './link.ts'
+import type { FetchOptions, Findings, Found, SourceLink, Verdict } from './link.ts'
 import { SessionPool } from './session-pool.ts'
 import type { SharedQuarantine } from './shared-quarantine.ts'
 import type { RepositoryBacked, Source } from './source.ts'
@@ -23,6 +23,10 @@ export interface RepositoryLinkComponents {
   readonly claims: Claims
   /** Signs what is believed because the source is. */
   readonly key: SecretKey
+  /** Whether the source may have a package; that it does not know of one is taken for granted. */
+  readonly mayHave?: (hash: string) => boolean
+  /** Told what came of fetching a package. */
+  readonly judge?: (hash: string, verdict: Verdict, details: string) => void
 }
 
 /** A source that is a repository in gachix's format: a Git remote, a peer. */
@@ -36,6 +40,14 @@ export class RepositoryLink implements SourceLink {
     this.source = source
     this.#components = components
     this.#sessions = new SessionPool(source.repository, this.health)
+  }
+
+  mayHave(hash: string): boolean {
+    return this.#components.mayHave?.(hash) ?? true
+  }
+
+  judge(hash: string, verdict: Verdict, details = ''): void {
+    this.#components.judge?.(hash, verdict, details)
   }
 
   /** Runs `work` with a session to the repository. */
@@ -81,6 +93,7 @@ export class RepositoryLink implements SourceLink {
       }
     })
     for (const { info } of packages) {
+      this.judge(info.storePath.hash, 'delivered')
       this.health.packages++
       this.health.narBytes += info.narSize
     }
