@@ -16,6 +16,7 @@ nginx nginx-light
 xz xz-utils
 bzip2 bzip2
 zstd zstd
+openssl openssl
 setpriv util-linux
 systemd-analyze systemd
 systemd-notify systemd

@@ -11,6 +11,7 @@ import type { PathInfo } from '../../src/nix/path-info.ts'
 import { Nginx } from '../support/nginx.ts'
 import { NixStore } from '../support/nix.ts'
 import { pathInfoOf } from '../support/nix-facts.ts'
+import { eachOf } from '../support/process.ts'
 import { packageSourceSuite } from './package-source-suite.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'gachix-upstream-'))
@@ -20,12 +21,12 @@ let packages: PathInfo[]
 
 before(async () => {
   await using nix = await NixStore.start()
-  const roots = await nix.build(['executable', 'symlink', 'plain', 'many-files'])
+  const roots = await nix.build(['executable', 'symlink', 'plain'])
   packages = (await nix.facts(await nix.closure(roots))).map(pathInfoOf)
-  for (const compression of COMPRESSIONS) {
+  await eachOf(COMPRESSIONS, 2, async (compression) => {
     const to = `file://${cacheFolder(compression)}?compression=${compression}`
     await nix.inside(['nix', 'copy', '--to', to, ...roots])
-  }
+  })
   nginx = await Nginx.start(COMPRESSIONS.map(cacheFolder))
 })
 after(async () => {

@@ -1,7 +1,10 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 
-/** What a decoder thread gets: a piece of input, or `undefined` for its end; or leave to write one piece more. */
-export type ToDecoder = { readonly input: Uint8Array | undefined } | { readonly taken: true }
+/** What a decoder thread gets: a piece of input, or `undefined` for its end; leave to write one piece more; or to stop. */
+export type ToDecoder =
+  | { readonly input: Uint8Array | undefined }
+  | { readonly taken: true }
+  | { readonly cancelled: true }
 
 /** What a decoder thread sends. `wanted` asks for input. */
 export type FromDecoder =
@@ -74,6 +77,7 @@ export class SyncPort {
       const seen = Atomics.load(this.#sent, 0)
       const received = receiveMessageOnPort(this.#port) as { message: ToDecoder } | undefined
       if (received !== undefined) {
+        if ('cancelled' in received.message) throw new Error('it is not wanted any more')
         if ('taken' in received.message) this.#waiting--
         else this.#inputs.push(received.message.input)
         return

@@ -1,17 +1,12 @@
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
-import { workerUrl } from '../../../util/worker-url.ts'
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads'
 import type { DecoderJob, FromDecoder, ToDecoder } from './sync-port.ts'
-
-/** Threads without work that are kept for the next NAR. */
-const KEPT_THREADS = 2
+import { giveThread, takeThread } from './threads.ts'
 
 /** Milliseconds that a thread may be busy without a word. A damaged file can send a decoder round in circles. */
 const SILENCE = 20_000
 
-/** A piece of 64 KiB takes a few megabytes; a block of bzip2 nine. */
-const WORKER_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 }
-
-const idle: Worker[] = []
+/** Milliseconds in which a thread gives up a job that nobody wants any more. */
+const CANCEL_TIMEOUT = 1000
 
 /**
  * Decodes in a thread. One piece of input at a time is on its way, and a few of output, so that memory does not depend
@@ -23,15 +18,16 @@ export async function* decodeInThread(
   codec: DecoderJob['codec'],
   input: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const worker =
-    idle.pop() ?? new Worker(workerUrl(import.meta.url, 'worker'), { resourceLimits: WORKER_LIMITS })
-  worker.ref()
+  const worker = await takeThread()
   const job = new Job(worker, codec)
   const pieces = input[Symbol.asyncIterator]()
-  let finished = false
+  let isOver = false
+  let isFree = false
   try {
     for (;;) {
-      const message = await job.next()
+      const message = await job.next(SILENCE)
+      isOver = 'done' in message || 'error' in message
+      isFree = 'done' in message
       if ('error' in message) throw new Error(message.error)
       if ('done' in message) break
       if ('output' in message) {
@@ -42,17 +38,12 @@ export async function* decodeInThread(
         job.send({ input: done === true ? undefined : value })
       }
     }
-    finished = true
     // What follows the end belongs to the file, and whoever measures it wants to see it.
     for (let rest = await pieces.next(); rest.done !== true; rest = await pieces.next());
   } finally {
+    if (!isOver) isFree = await job.cancel()
     job.close()
-    if (finished && idle.length < KEPT_THREADS) {
-      worker.unref()
-      idle.push(worker)
-    } else {
-      await worker.terminate()
-    }
+    await giveThread(worker, isFree)
     await pieces.return?.()
   }
 }
@@ -78,10 +69,11 @@ class Job {
     worker.postMessage({ codec, port: port2, sent: this.#sent } satisfies DecoderJob, [port2])
   }
 
-  async next(): Promise<FromDecoder> {
+  /** @param silence milliseconds that the thread may be without a word */
+  async next(silence: number): Promise<FromDecoder> {
     while (this.#messages.length === 0) {
       if (this.#failure !== undefined) throw this.#failure
-      const timer = setTimeout(() => this.#fail(new Error('it cannot be decoded in any time')), SILENCE)
+      const timer = setTimeout(() => this.#fail(new Error('it cannot be decoded in any time')), silence)
       await new Promise<void>((resolve) => {
         this.#wake = resolve
       })
@@ -94,6 +86,19 @@ class Job {
     this.#port.postMessage(message)
     Atomics.add(this.#sent, 0, 1)
     Atomics.notify(this.#sent, 0)
+  }
+
+  /** Calls the job off; tells whether the thread is free for another. */
+  async cancel(): Promise<boolean> {
+    this.send({ cancelled: true })
+    try {
+      for (;;) {
+        const message = await this.next(CANCEL_TIMEOUT)
+        if ('done' in message || 'error' in message) return true
+      }
+    } catch {
+      return false
+    }
   }
 
   close(): void {
