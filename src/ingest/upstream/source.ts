@@ -105,7 +105,7 @@ export class UpstreamSource implements PackageSource {
     const { storePath, narSize, compression } = narInfo
     let size = 0
     try {
-      for await (const chunk of decompress(compression, this.#file(narInfo, options))) {
+      for await (const chunk of decompress(compression, this.#file(narInfo, options), options.signal)) {
         size += chunk.length
         if (size > narSize) {
           throw new UpstreamNarError(

@@ -12,13 +12,15 @@ const CANCEL_TIMEOUT = 1000
  * Decodes in a thread. One piece of input at a time is on its way, and a few of output, so that memory does not depend
  * on what is decoded.
  *
+ * @param signal ends the wait for a thread; what is read then is ended by `input`
  * @throws Error of the decoder, or of `input`; a thread that gave no sign of life is ended
  */
 export async function* decodeInThread(
   codec: DecoderJob['codec'],
   input: AsyncIterable<Uint8Array>,
+  signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const worker = await takeThread()
+  const worker = await takeThread(signal)
   const job = new Job(worker, codec)
   const pieces = input[Symbol.asyncIterator]()
   let isOver = false

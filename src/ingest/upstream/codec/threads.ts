@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { workerUrl } from '../../../util/worker-url.ts'
+import { abortedError, throwIfAborted } from '../../abort.ts'
 
 /** Threads at once. Who needs one more waits until one of the NARs is read, so nobody may hold as many and wait for another. */
 const MAX_THREADS = 8
@@ -16,9 +17,14 @@ const waiting: (() => void)[] = []
 let taken = 0
 let timer: NodeJS.Timeout | undefined
 
-/** A thread for one job, a new one or one that had another before. */
-export async function takeThread(): Promise<Worker> {
-  if (taken === MAX_THREADS) await new Promise<void>((resolve) => waiting.push(resolve))
+/**
+ * A thread for one job, a new one or one that had another before.
+ *
+ * @throws AbortedError when the signal fires before one is free
+ */
+export async function takeThread(signal?: AbortSignal): Promise<Worker> {
+  throwIfAborted(signal)
+  if (taken === MAX_THREADS) await turn(signal)
   else taken++
   const worker = idle.pop() ?? new Worker(workerUrl(import.meta.url, 'worker'), { resourceLimits: LIMITS })
   worker.ref()
@@ -38,6 +44,21 @@ export async function giveThread(worker: Worker, isFree: boolean): Promise<void>
   const next = waiting.shift()
   if (next === undefined) taken--
   else next()
+}
+
+function turn(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const take = () => {
+      signal?.removeEventListener('abort', leave)
+      resolve()
+    }
+    const leave = () => {
+      waiting.splice(waiting.indexOf(take), 1)
+      reject(abortedError(signal as AbortSignal))
+    }
+    waiting.push(take)
+    signal?.addEventListener('abort', leave, { once: true })
+  })
 }
 
 function endIdle(): void {

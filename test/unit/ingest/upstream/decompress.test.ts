@@ -125,6 +125,17 @@ describe('decompress', () => {
     )
   })
 
+  it('has a bound on the threads of xz and bzip2, and the wait for one can be ended', async () => {
+    const bytes = await run('xz', ['-0', '-c'], { input: CONTENT })
+    const open = Array.from({ length: 8 }, () => decompress('xz', chunksOf(bytes))[Symbol.asyncIterator]())
+    for (const each of open) assert.ok((await each.next()).value)
+    const signal = AbortSignal.timeout(50)
+    await assert.rejects(Array.fromAsync(decompress('xz', chunksOf(bytes), signal)), { code: 'ERR_ABORTED' })
+    const later = decoded('xz', bytes)
+    for (const each of open) await each.return?.()
+    assert.ok((await later).equals(CONTENT))
+  })
+
   it('does not know other compressions', () => {
     assert.throws(() => decompress('lzip', chunksOf(CONTENT)), RangeError)
   })
