@@ -6,11 +6,12 @@
  * the Git directory: beside the packages that it vouches for, outside of the refs (no clone or fetch carries it away) and
  * outside of `gachix/` (which may be deleted).
  */
-import { link, open, rename, rm, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from './config/schema.ts'
 import { SecretKey } from './nix/signature.ts'
+import { writeFileAtomically } from './util/atomic-file.ts'
 import { errorCode, errorMessage, GachixError } from './util/errors.ts'
 import type { Logger } from './util/log.ts'
 import { readBounded } from './util/read-bounded.ts'
@@ -90,23 +91,11 @@ export async function writeKeyFile(
   key: SecretKey,
   options: { replace?: boolean } = {},
 ): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`
   try {
-    await rm(temporary, { force: true })
-    const file = await open(temporary, 'wx', 0o600)
-    try {
-      await file.writeFile(key.secretText())
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    if (options.replace) await rename(temporary, path)
-    else await link(temporary, path)
+    await writeFileAtomically(path, key.secretText(), { mode: 0o600, ...options })
   } catch (error) {
     const reason = errorCode(error) === 'EEXIST' ? 'it exists already' : errorMessage(error)
     throw new SigningKeyError(`cannot write the key to ${path}: ${reason}`, { cause: error })
-  } finally {
-    await rm(temporary, { force: true })
   }
 }
 
