@@ -1,0 +1,90 @@
+/** Addresses of peers as people write them, and as the mesh keeps them: multiaddrs over TCP, with or without peer id. */
+import { isIP } from 'node:net'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { CODE_P2P, type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { errorMessage } from '../util/errors.ts'
+import { PeerAddressError } from './errors.ts'
+
+/** Longest address that is looked at: a host name of 253 characters, a peer id, and what stands between. */
+export const MAX_ADDRESS_LENGTH = 512
+
+const OVER_TCP = /^(ip4|ip6|dns|dns4|dns6)\/tcp(\/p2p)?$/
+const HOST = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/
+
+/** Where a peer can be reached, and who it has to be. */
+export interface PeerAddress {
+  /** Multiaddr without the peer id, for instance `/ip4/192.0.2.1/tcp/4042`. */
+  readonly address: string
+  /** Peer id as text; absent when whoever answers is meant. */
+  readonly id?: string
+}
+
+/**
+ * Reads `MULTIADDR` (`/dns4/cache.example/tcp/4042/p2p/12D3…`, the peer id optional) or `HOST:PORT`
+ * (`cache.example:4042`, `192.0.2.1:4042`, `[2001:db8::1]:4042`).
+ *
+ * @throws PeerAddressError
+ */
+export function parsePeerAddress(text: string): PeerAddress {
+  if (text.length > MAX_ADDRESS_LENGTH) throw new PeerAddressError('the address of the peer is too long')
+  try {
+    return splitPeerId(multiaddr(text.startsWith('/') ? text : hostAndPort(text)))
+  } catch (error) {
+    if (error instanceof PeerAddressError) throw error
+    throw new PeerAddressError(
+      `'${text}' is no address of a peer (${errorMessage(error)}); write HOST:PORT or a multiaddr such as /ip4/192.0.2.1/tcp/4042`,
+      { cause: error },
+    )
+  }
+}
+
+/** Whether this is a multiaddr over TCP to listen on or to announce: without a peer id, port 0 for a free one. */
+export function isListenAddress(text: string): boolean {
+  try {
+    const names = multiaddr(text.slice(0, MAX_ADDRESS_LENGTH)).getComponents()
+    return /^(ip4|ip6|dns|dns4|dns6)\/tcp$/.test(names.map(({ name }) => name).join('/'))
+  } catch {
+    return false
+  }
+}
+
+export function isPeerId(text: string): boolean {
+  try {
+    return peerIdFromString(text).toString() === text
+  } catch {
+    return false
+  }
+}
+
+/** The address as a multiaddr that names the peer, where it is known. */
+export function formatPeerAddress({ address, id }: PeerAddress): string {
+  return id === undefined ? address : `${address}/p2p/${id}`
+}
+
+function splitPeerId(full: Multiaddr): PeerAddress {
+  const components = full.getComponents()
+  const form = components.map(({ name }) => name).join('/')
+  if (!OVER_TCP.test(form)) {
+    throw new PeerAddressError(
+      `${full.toString()} is not reached over TCP alone, which is all that peers speak; write for instance /ip4/192.0.2.1/tcp/4042`,
+    )
+  }
+  if (components.some(({ name, value }) => name === 'tcp' && value === '0')) {
+    throw new PeerAddressError(`${full.toString()} names port 0, where nobody can be reached`)
+  }
+  const id = components.find(({ code }) => code === CODE_P2P)?.value
+  if (id === undefined) return { address: full.toString() }
+  return { address: full.decapsulateCode(CODE_P2P).toString(), id: peerIdFromString(id).toString() }
+}
+
+function hostAndPort(text: string): string {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]/]+)):(\d{1,5})$/.exec(text)
+  const [, ipv6, host = ipv6 ?? '', port = ''] = match ?? []
+  const version = isIP(host)
+  if (match === null || (ipv6 !== undefined && version !== 6) || (version === 0 && !HOST.test(host))) {
+    throw new PeerAddressError(
+      `'${text}' is no address of a peer; write HOST:PORT or a multiaddr such as /ip4/192.0.2.1/tcp/4042`,
+    )
+  }
+  return `/${version === 0 ? 'dns' : `ip${version}`}/${host}/tcp/${port}`
+}
