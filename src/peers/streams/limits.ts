@@ -1,0 +1,27 @@
+/** What the streams of peers may cost. Bounds that both sides have to know stand in `protocol/limits.ts`. */
+
+/** Streams of one protocol that one peer may have open here; as many again wait on its side. */
+export const MAX_STREAMS_PER_PEER = 8
+/** Streams of one protocol that all peers together may have open here. */
+export const MAX_STREAMS = 64
+/** Packs and lists of narinfos that are sent at once, to all peers together: each costs a walk and some windows. */
+export const MAX_TRANSFERS = 16
+/** Requests a second that one peer may make in the long run. */
+export const REQUESTS_PER_SECOND = 50
+/** Requests that one peer may make at once. */
+export const REQUEST_BURST = 400
+/** Refusals a second that a peer gets before it counts as flooding: who is told to wait must wait. */
+export const REFUSALS_PER_SECOND = 10
+export const REFUSAL_BURST = 100
+/** Peers whose pace is remembered. */
+export const MAX_PACES = 1024
+/** Bytes of frames that are put into one write. */
+export const WRITE_SIZE = 256 * 1024
+/** The receiver of a transfer grants more once it has taken in so much: an eighth of the window. */
+export const GRANT_SIZE = 256 * 1024
+/** Grants that may still come after the last of the data was sent: those that were under way. */
+export const MAX_LATE_GRANTS = 4096
+/** Milliseconds over which the pace of a transfer is looked at. */
+export const PACE_WINDOW = 30_000
+/** Bytes that must come, or be taken, within that time while the other side is waited for: a modem's pace. */
+export const PACE_BYTES = 32 * 1024

@@ -1,0 +1,214 @@
+/**
+ * Transfers: data of any length over a channel, under credit that the receiver grants, so that neither side ever holds more
+ * than a window of it. See `protocol/messages/transfer.ts` for the frames.
+ */
+import {
+  CREDIT,
+  CREDIT_WINDOW,
+  dataFramePrefix,
+  FRAME,
+  MAX_FRAME_DATA,
+  type Refusal,
+  TRANSFER_STALL_TIMEOUT,
+  TransferDigest,
+} from '../../../protocol/index.ts'
+import type { AbortOptions } from '../../util/lifecycle.ts'
+import type { Throttle } from '../../util/throttle.ts'
+import { PeerProtocolError } from '../errors.ts'
+import type { Channel } from './channel.ts'
+import { GRANT_SIZE, MAX_LATE_GRANTS, WRITE_SIZE } from './limits.ts'
+import { Pace } from './pace.ts'
+import { refusedError } from './refusal.ts'
+
+export interface TransferOptions extends AbortOptions {
+  /** Limits the bytes a second, of all transfers that share it. */
+  readonly limit?: Throttle
+  /** Milliseconds of the other side's silence that end the transfer; for tests. */
+  readonly silence?: number
+}
+
+/**
+ * Sends all of the data, then its length and digest, and waits until the other side has closed the stream.
+ *
+ * @throws PeerStalledError when the other side grants nothing, or next to nothing, for too long
+ * @throws PeerProtocolError, PeerUnreachableError, AbortedError, what the source throws; the stream is left open then, so that a refusal
+ *   can be sent
+ */
+export async function sendTransfer(
+  channel: Channel,
+  source: AsyncIterable<Uint8Array>,
+  options: TransferOptions = {},
+): Promise<void> {
+  const credit = new Credit(channel, options)
+  const digest = new TransferDigest()
+  try {
+    let batch: Uint8Array[] = []
+    let batched = 0
+    const flush = async (): Promise<void> => {
+      if (batch.length === 0) return
+      const bytes = Buffer.concat(batch)
+      batch = []
+      batched = 0
+      await options.limit?.take(bytes.length, options)
+      await credit.pace.during(channel.write(bytes, options))
+    }
+    // What is there goes out before the source is waited for: a walk may take a while.
+    for await (const chunk of whileWaiting(source, flush)) {
+      digest.update(chunk)
+      for (let at = 0; at < chunk.length; ) {
+        const space = Math.min(MAX_FRAME_DATA, WRITE_SIZE - batched)
+        const granted = credit.takeUpTo(Math.min(space, chunk.length - at))
+        if (granted === 0) {
+          await flush()
+          await credit.wait(options)
+          continue
+        }
+        batch.push(dataFramePrefix(granted), chunk.subarray(at, at + granted))
+        batched += granted
+        at += granted
+        if (batched >= WRITE_SIZE) await flush()
+      }
+    }
+    await flush()
+    await channel.send(FRAME, { end: digest.end() }, options)
+    await channel.end()
+    await credit.finished(options)
+  } finally {
+    credit.stop()
+  }
+}
+
+/** The chunks of a source, with something done before each that does not come at once. */
+async function* whileWaiting(
+  source: AsyncIterable<Uint8Array>,
+  act: () => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  const iterator = source[Symbol.asyncIterator]()
+  let done = false
+  try {
+    for (;;) {
+      const next = iterator.next()
+      const soon = new Promise<false>((resolve) => setImmediate(resolve, false))
+      // A failure of the source comes up in the line after the next.
+      if (!(await Promise.race([next.then(isThere, isThere), soon]))) await act()
+      const result = await next
+      done = result.done === true
+      if (result.done) return
+      yield result.value
+    }
+  } finally {
+    // Not waited for: it comes after what the source is doing now, which only its signal ends.
+    if (!done) iterator.return?.().catch(() => {})
+  }
+}
+
+function isThere(): true {
+  return true
+}
+
+/** What the receiver allows, as its messages come in. */
+class Credit {
+  readonly pace: Pace
+  readonly #channel: Channel
+  #granted = 0
+
+  constructor(channel: Channel, { silence = TRANSFER_STALL_TIMEOUT }: TransferOptions) {
+    this.#channel = channel
+    this.pace = new Pace({ peer: channel.peer, silence, onStall: (error) => channel.abort(error) })
+  }
+
+  takeUpTo(bytes: number): number {
+    const taken = Math.min(bytes, this.#granted)
+    this.#granted -= taken
+    return taken
+  }
+
+  /** Resolves when there is some. */
+  async wait(options: AbortOptions): Promise<void> {
+    const { bytes } = await this.pace.during(this.#channel.receive(CREDIT, options))
+    this.#granted += bytes
+    if (this.#granted > CREDIT_WINDOW) {
+      throw new PeerProtocolError(`the peer ${this.#channel.peer} granted more than a window of credit`)
+    }
+    this.pace.progress(bytes)
+  }
+
+  /** Reads what is granted still, until the receiver has said all. */
+  async finished(options: AbortOptions): Promise<void> {
+    for (let grants = 0; ; grants++) {
+      const message = await this.pace.during(this.#channel.read(options))
+      if (message === undefined) return
+      if (grants >= MAX_LATE_GRANTS) {
+        throw new PeerProtocolError(`the peer ${this.#channel.peer} grants credit after the end`)
+      }
+    }
+  }
+
+  stop(): void {
+    this.pace.stop()
+  }
+}
+
+/**
+ * The data of a transfer, complete and right when the iteration ends without an error. What is given are views that nobody
+ * else uses. Leaving the loop early drops the stream.
+ *
+ * @throws PeerRefusedError when the other side says that it cannot
+ * @throws PeerStalledError when it sends nothing, or next to nothing, for too long
+ * @throws PeerProtocolError, PeerUnreachableError, AbortedError
+ */
+export async function* receiveTransfer(
+  channel: Channel,
+  options: TransferOptions = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const digest = new TransferDigest()
+  const { silence = TRANSFER_STALL_TIMEOUT, limit } = options
+  const pace = new Pace({ peer: channel.peer, silence, onStall: (error) => channel.abort(error) })
+  let taken = 0
+  let complete = false
+  try {
+    await channel.send(CREDIT, { bytes: CREDIT_WINDOW }, options)
+    for (;;) {
+      const { data, end, refusal } = await pace.during(channel.receive(FRAME, options))
+      if (refusal !== undefined) throw refusedError(channel.peer, refusal)
+      if (end !== undefined) {
+        checkDigest(channel.peer, digest, end)
+        complete = true
+        break
+      }
+      if (data === undefined) continue
+      digest.update(data)
+      pace.progress(data.length)
+      await limit?.take(data.length, options)
+      yield data
+      taken += data.length
+      if (taken >= GRANT_SIZE) {
+        await channel.send(CREDIT, { bytes: taken }, options)
+        taken = 0
+      }
+    }
+  } finally {
+    pace.stop()
+    if (complete) await channel.close()
+    else channel.abort(channel.failure ?? new PeerProtocolError('the transfer is not wanted any more'))
+  }
+}
+
+/** Ends a transfer that cannot be made, or not be finished. */
+export async function refuseTransfer(channel: Channel, refusal: Refusal): Promise<void> {
+  if (channel.failure !== undefined) return
+  await channel.send(FRAME, { refusal })
+  await channel.close()
+}
+
+function checkDigest(
+  peer: string,
+  digest: TransferDigest,
+  end: Parameters<TransferDigest['check']>[0],
+): void {
+  try {
+    digest.check(end)
+  } catch (cause) {
+    throw new PeerProtocolError(`what the peer ${peer} sent is not what it says that it sent`, { cause })
+  }
+}
