@@ -36,6 +36,7 @@ import { createIngestSession, type IngestComponents } from './ingest/create.ts'
 import { listTree } from './listing.ts'
 import { PackMaintenance } from './maintenance.ts'
 import { NarBodies } from './nar-body.ts'
+import { PackageChanges, type PackageListener } from './package-changes.ts'
 import { makePlan, type NarPlan, planMemory } from './plan.ts'
 import { QUARANTINE_BYTES, Quarantines, removeStale } from './quarantine/quarantines.ts'
 import { SpliceRecords } from './splice-records.ts'
@@ -67,6 +68,7 @@ interface Parts {
   readonly lock: RepositoryLock
   readonly refs: RefStore
   readonly database: ObjectDatabase
+  readonly changes: PackageChanges
   readonly facts: Facts
 }
 
@@ -156,7 +158,9 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
       await mkdir(spliceDir, { recursive: true })
       await removeStale(repository.ownDir)
       const logger = options.logger ?? silentLogger
+      const changes = new PackageChanges()
       const refs = await RefStore.open(repository.gitDir, {
+        onUpdate: (batch) => changes.told(batch),
         onError: (error) => logger.error({ err: error }, `cannot write packed-refs: ${errorMessage(error)}`),
       })
       opened.push(() => refs.close())
@@ -167,7 +171,7 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
       })
       opened.push(() => database.close())
       const facts = new Facts(join(repository.ownDir, 'index.sqlite'))
-      return new GitPackageStore({ repository, lock, refs, database, facts }, options, spliceDir)
+      return new GitPackageStore({ repository, lock, refs, database, facts, changes }, options, spliceDir)
     } catch (error) {
       for (const close of opened.toReversed()) await close()
       throw error
@@ -188,6 +192,20 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
 
   commitOf(hash: string): Oid | undefined {
     return this.has(hash) ? this.#parts.refs.get(packageRef(hash, 'result')) : undefined
+  }
+
+  /** The repository's objects, for whoever serves it to others. */
+  get objects(): ObjectDatabase {
+    return this.#parts.database
+  }
+
+  /**
+   * Has a function told of the hash parts of packages as they are published, withdrawn or get their closure.
+   *
+   * @returns what ends that
+   */
+  onChange(listener: PackageListener): () => void {
+    return this.#parts.changes.listen(listener)
   }
 
   announced(hash: string): RemotePackage | undefined {

@@ -33,6 +33,8 @@ export interface RefStoreOptions {
   lockWait?: number
   /** Told of a failure to pack in the background. Nothing is lost by one; packing is tried again. */
   onError?: (error: unknown) => void
+  /** Told of every change that is durable and visible here. Must not throw. */
+  onUpdate?: (batch: RefBatch) => void
 }
 
 /**
@@ -233,6 +235,7 @@ export class RefStore {
     await journal.append(batch)
     for (const name of batch.delete) this.#view.apply(name, undefined)
     for (const [name, oid] of batch.set) this.#view.apply(name, oid)
+    this.#options.onUpdate?.(batch)
   }
 
   /** Runs one at a time, in the order of the calls. */
