@@ -7,6 +7,7 @@
  * (`config.store.signPrivateKeyPath`).
  */
 import { LOG_LEVELS } from '../util/log.ts'
+import { listenAddresses, network, peerAddresses, peerIds, sharePolicy, syncPolicy } from './mesh.ts'
 import { builders, publicKeys, remotes, upstreams } from './sources.ts'
 import { boolean, choice, host, integer, type Kind, optionalPath, path, storeDirectory } from './values.ts'
 
@@ -82,6 +83,68 @@ export const SETTINGS = {
       default: [],
       description:
         'Public keys whose signatures are believed on packages from elsewhere, as in trusted-public-keys of Nix. That of cache.nixos.org is cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=.',
+    }),
+  },
+  mesh: {
+    enabled: setting(boolean, {
+      default: true,
+      description: 'Be part of a mesh of nodes that find each other and exchange packages.',
+    }),
+    listen: setting(listenAddresses, {
+      default: ['/ip4/0.0.0.0/tcp/4042'],
+      description: 'Multiaddrs on which other nodes can connect. An empty list makes a node that only dials.',
+    }),
+    announce: setting(listenAddresses, {
+      default: [],
+      description:
+        'Multiaddrs to tell other nodes instead of those of the network interfaces, for instance behind NAT.',
+    }),
+    network: setting(network, {
+      default: 'default',
+      description: 'Name of the mesh. Nodes of different networks have nothing to do with each other.',
+    }),
+    policy: setting(choice(['open', 'allow-list']), {
+      default: 'open',
+      description:
+        'Who may connect: every node of this network (open), or only peers that are named by peers, allow or gachix peer add (allow-list).',
+    }),
+    peers: setting(peerAddresses, {
+      default: [],
+      description: 'Peers to connect to, as HOST:PORT or multiaddr. One is enough to find the others.',
+    }),
+    allow: setting(peerIds, {
+      default: [],
+      description:
+        'Ids of peers that may connect under the policy allow-list, beside those that are dialled.',
+    }),
+    mdns: setting(boolean, {
+      default: false,
+      description: 'Find nodes on the local network, and be found there, by multicast DNS.',
+    }),
+    pre_shared_key_path: setting(optionalPath, {
+      default: undefined,
+      description:
+        'File with a key that all nodes of the mesh share, in the form of a swarm.key of libp2p. Who does not have it gets no answer at all.',
+    }),
+    sync: setting(syncPolicy, {
+      default: 'on-demand',
+      description:
+        'What to fetch from peers: what a client or gachix sync asks for (on-demand), everything (mirror), or packages by patterns of their names.',
+    }),
+    share: setting(sharePolicy, {
+      default: 'all',
+      description:
+        'What peers are told of and get: all, off, or packages by patterns of their names. A package is shared only if everything that it refers to is.',
+    }),
+    upload_limit: setting(integer(0, Number.MAX_SAFE_INTEGER), {
+      default: 0,
+      unit: 'bytes a second',
+      description: 'What goes to all peers together at most; 0 sets no limit.',
+    }),
+    download_limit: setting(integer(0, Number.MAX_SAFE_INTEGER), {
+      default: 0,
+      unit: 'bytes a second',
+      description: 'What comes from all peers together at most; 0 sets no limit.',
     }),
   },
   server: {

@@ -20,6 +20,22 @@ function problems(text: string, env: Environment = {}, overrides: Override[] = [
   return []
 }
 
+const MESH_DEFAULTS = {
+  enabled: true,
+  listen: ['/ip4/0.0.0.0/tcp/4042'],
+  announce: [],
+  network: 'default',
+  policy: 'open',
+  peers: [],
+  allow: [],
+  mdns: false,
+  preSharedKeyPath: undefined,
+  sync: 'on-demand',
+  share: 'all',
+  uploadLimit: 0,
+  downloadLimit: 0,
+}
+
 const NIXOS_KEY = 'cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY='
 
 /** A source of which only the URL was said. */
@@ -75,6 +91,7 @@ describe('settings', () => {
         compressionLevel: 6,
       },
       trust: { publicKeys: [] },
+      mesh: MESH_DEFAULTS,
       server: {
         host: 'localhost',
         port: 8080,
@@ -118,6 +135,7 @@ describe('settings', () => {
         compressionLevel: 9,
       },
       trust: { publicKeys: [PublicKey.parse(NIXOS_KEY)] },
+      mesh: MESH_DEFAULTS,
       server: { host: '0.0.0.0', port: 0, priority: 10, wantMassQuery: false, git: true, maxTransfers: 3 },
     })
     assert.equal(formatOrigin(origins.get('store.store_dir')!), 'g.yaml:5')
