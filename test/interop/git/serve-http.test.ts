@@ -161,6 +161,26 @@ describe('git fetch', () => {
   })
 })
 
+describe("Git's own upload-pack, on a repository of ours", () => {
+  for (const version of [0, 2]) {
+    test(`leaves blobs out, and gives single objects (version ${version})`, async (t) => {
+      const server = await GitServer.start(t, { packages: sampleClosure() })
+      const all = await server.objects(server.store.gitDir)
+      const url = `file://${server.store.gitDir}`
+      // Git sees what the journal has once it is packed.
+      await server.store.close()
+      const partial = server.place('partial')
+      await server.git(['clone', '--filter=blob:none', '--mirror', url, partial], version)
+      assert.ok((await server.objects(partial)).length < all.length)
+      const blobs = all.filter((object) => object.endsWith('blob')).map((object) => object.slice(0, 40))
+      const single = server.place('single')
+      await server.git(['init', '--quiet', '--bare', single])
+      await server.git(['-C', single, 'fetch', '--quiet', url, ...blobs.slice(0, 3)], version)
+      assert.equal((await server.objects(single)).length, 3)
+    })
+  }
+})
+
 describe('git ls-remote and git push', () => {
   test('refs can be asked for by their names', async (t) => {
     const packages = sampleClosure()
