@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { GitPackageStore } from '../../../src/store/package-store.ts'
+import { Cache } from '../../support/cache-server.ts'
 import { collect } from '../../support/collect.ts'
 import { fsck } from '../../support/gachix.ts'
 import { GitServer } from '../../support/git-server.ts'
@@ -194,6 +195,19 @@ describe('git ls-remote and git push', () => {
       lines.find((line) => line.includes(`${hash}/result`)),
     )
     assert.deepEqual((await server.git(['ls-remote', server.url], 0)).split('\n'), lines)
+  })
+
+  test('the page for people says how to clone', async (t) => {
+    const server = await GitServer.start(t, { packages: sampleClosure() })
+    const page = await (await fetch(server.server.url)).text()
+    const command = /git clone --mirror (http:[^<]+)/.exec(page)?.[1]
+    assert.equal(command, `http://127.0.0.1:${server.server.address?.port}/git`)
+  })
+
+  test('nothing is there when the node does not serve its repository', async (t) => {
+    const cache = await Cache.start(t)
+    assert.equal((await cache.get('/git/info/refs?service=git-upload-pack')).status, 404)
+    assert.doesNotMatch((await cache.get('/')).body.toString(), /git clone/)
   })
 
   test('nothing can be pushed', async (t) => {
