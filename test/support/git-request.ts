@@ -28,7 +28,8 @@ export function postGit(
     const sent = request(`${url}/git-upload-pack`, {
       method: 'POST',
       agent: false,
-      headers: { 'Content-Type': type, 'Git-Protocol': 'version=2', ...headers },
+      // Else the node closes after its answer, and what it has not read can take the answer along.
+      headers: { 'Content-Type': type, 'Git-Protocol': 'version=2', Connection: 'keep-alive', ...headers },
     })
     let answered = false
     sent.once('error', (error) => answered || reject(error))

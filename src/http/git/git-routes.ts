@@ -85,7 +85,6 @@ export class GitRoutes {
         { transfers: this.#slots.limit },
         'too many Git transfers at once, a client was refused',
       )
-      if (!req.complete) res.shouldKeepAlive = false
       return tooBusy(exchange)
     }
     try {
@@ -98,11 +97,11 @@ export class GitRoutes {
         if (!(error instanceof RequestBodyError)) throw error
         return refuse(exchange, error.status, error.message)
       }
-      // Who has not read all of a request cannot tell where the next one begins.
-      if (!req.complete) res.shouldKeepAlive = false
       res.writeHead(200, { ...NEVER_CACHED, 'Content-Type': type })
       await sendBody(res, { first, rest }, undefined, signal)
     } finally {
+      // What is left of the body is thrown away as it comes: closing now could take the answer from a client that still sends.
+      req.resume()
       release()
     }
   }
@@ -116,7 +115,6 @@ async function* after(start: Uint8Array, chunks: AsyncIterable<Uint8Array>): Asy
 }
 
 function refuse(exchange: Exchange, status: number, message: string): void {
-  if (!exchange.req.complete) exchange.res.shouldKeepAlive = false
   exchange.text(status, message, NEVER_CACHED)
 }
 
