@@ -81,9 +81,11 @@ export class Node implements Startable {
     workspace.publicKey = key.publicKey.toString()
 
     const { links, pullThrough } = await workspace.replication()
+    const mesh = await workspace.mesh()
+    await this.#run(mesh)
     const http = createHttpServer({
       store: workspace.store,
-      ...(links.length > 0 && { onDemand: pullThrough }),
+      ...((links.length > 0 || mesh.status !== null) && { onDemand: pullThrough }),
       keys: [key],
       ...(config.server.git && { git: workspace.store.git }),
       settings: { ...config.server, sockets: httpSockets },

@@ -4,19 +4,10 @@ import type {
   AddRequest,
   AddSummary,
   NodeStatus,
-  Operations,
   PackageDetails,
+  PackageOperations,
   PackageSummary,
 } from './http/control/api.ts'
-import type {
-  PushRequest,
-  PushSummary,
-  RemoteCheck,
-  SourceStatus,
-  SyncOptions,
-  SyncRequest,
-  SyncSummary,
-} from './http/control/sync-api.ts'
 import { formatHash } from './nix/hash.ts'
 import type { PathInfo } from './nix/path-info.ts'
 import { isHashPart, StorePath } from './nix/store-path.ts'
@@ -29,8 +20,8 @@ export interface OperationsComponents extends AddingComponents {
   readonly status: () => Promise<NodeStatus>
 }
 
-/** What can be asked of an open store; behind a node's control socket, or used by the command itself. */
-export class StoreOperations implements Operations {
+/** What can be asked of an open store about its packages. */
+export class StoreOperations implements PackageOperations {
   readonly #components: OperationsComponents
 
   constructor(components: OperationsComponents) {
@@ -44,22 +35,6 @@ export class StoreOperations implements Operations {
     const result = await addFrom(this.#components, request, options)
     const stored = Math.max(0, (await diskUsage()) - before)
     return { ...result, stored, seconds: Math.round(performance.now() - started) / 1000 }
-  }
-
-  async sync(request: SyncRequest, options?: SyncOptions): Promise<SyncSummary> {
-    return (await this.#components.replication()).sync(request, options)
-  }
-
-  async push(request: PushRequest, options?: SyncOptions): Promise<PushSummary> {
-    return (await this.#components.replication()).push(request, options)
-  }
-
-  async checkRemotes(remotes: readonly string[], options?: AbortOptions): Promise<readonly RemoteCheck[]> {
-    return (await this.#components.replication()).checkRemotes(remotes, options)
-  }
-
-  async sources(): Promise<readonly SourceStatus[]> {
-    return (await this.#components.replication()).sources()
   }
 
   async *list(options: AbortOptions = {}): AsyncIterable<PackageSummary> {

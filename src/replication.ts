@@ -17,7 +17,10 @@ import { createGitRemote, type GitRemote } from './ingest/remote/git-remote.ts'
 import { createUpstreamSource } from './ingest/upstream/source.ts'
 import type { SecretKey } from './nix/signature.ts'
 import { isHashPart, StorePath } from './nix/store-path.ts'
+import { type PeerDirectory, PeerLinks } from './peer-links.ts'
+import type { PeerSource } from './peers/source/peer-source.ts'
 import type { GitPackageStore } from './store/package-store.ts'
+import type { TrustRule } from './sync/admit/trust.ts'
 import { Claims } from './sync/claims.ts'
 import { PullThrough } from './sync/on-demand/on-demand.ts'
 import { NoSourcesError } from './sync/pull/errors.ts'
@@ -29,6 +32,7 @@ import { NarLink } from './sync/source/nar-link.ts'
 import { RepositoryLink } from './sync/source/repository-link.ts'
 import { SharedQuarantine } from './sync/source/shared-quarantine.ts'
 import { SOURCE_KINDS } from './sync/source/source.ts'
+import type { TrustedKeys } from './trusted-keys.ts'
 import { errorCode, errorMessage, GachixError } from './util/errors.ts'
 import type { AbortOptions } from './util/lifecycle.ts'
 import { type Logger, redactLine } from './util/log.ts'
@@ -37,6 +41,7 @@ export interface ReplicationInit {
   readonly config: Config
   readonly store: GitPackageStore
   readonly logger: Logger
+  readonly trusted: TrustedKeys
   /** The node's own key: it signs what the node vouches for, and what it has signed comes back trusted. */
   readonly key: SecretKey
 }
@@ -66,6 +71,7 @@ export class Replication implements SyncOperations {
   readonly #listed: Listed[]
   readonly #remotes = new Map<string, GitRemote>()
   readonly #closing: Array<() => void> = []
+  #peers: PeerLinks | undefined
 
   constructor(init: ReplicationInit) {
     const { store, logger } = init
@@ -87,9 +93,19 @@ export class Replication implements SyncOperations {
     }
   }
 
+  /** Peers are sources from now on, as long as they are connected. */
+  usePeers(mesh: PeerDirectory): void {
+    this.#peers = new PeerLinks(mesh, (source) => this.#peerLink(source, mesh))
+  }
+
+  /** The peers that are connected. */
+  get peerLinks(): readonly SourceLink[] {
+    return this.#peers?.current() ?? []
+  }
+
   /** All sources in the order in which they are asked. */
   get links(): readonly SourceLink[] {
-    const all = this.#listed.map(({ link }) => link)
+    const all = [...this.peerLinks, ...this.#listed.map(({ link }) => link)]
     return SOURCE_KINDS.flatMap((kind) => all.filter(({ source }) => source.kind === kind))
   }
 
@@ -131,7 +147,7 @@ export class Replication implements SyncOperations {
   async sources(): Promise<readonly SourceStatus[]> {
     return this.links.map((link) => {
       const { name, kind, trust } = link.source
-      const url = this.#listed.find((listed) => listed.link === link)?.url ?? ''
+      const url = this.#listed.find((listed) => listed.link === link)?.url ?? 'mesh'
       return { name, kind, url, requireSignatures: trust.requireSignatures, ...link.health.snapshot }
     })
   }
@@ -139,7 +155,8 @@ export class Replication implements SyncOperations {
   /** Gives up what is being pulled for clients, and lets all connections go. */
   async close(): Promise<void> {
     await this.pullThrough.stop()
-    await Promise.all(this.links.map((link) => link.close()))
+    await Promise.all(this.#listed.map(({ link }) => link.close()))
+    await this.#peers?.close()
     for (const close of this.#closing) close()
   }
 
@@ -219,10 +236,29 @@ export class Replication implements SyncOperations {
     }
   }
 
-  #trust(setting: Config['store']['remotes'][number]) {
+  #peerLink(source: PeerSource, mesh: PeerDirectory): RepositoryLink {
+    const { store, key } = this.#init
+    const trust = this.#trust({ requireSignatures: true, publicKeys: [] })
+    return new RepositoryLink(
+      { name: source.name, kind: 'peer', gives: 'objects', repository: source, trust },
+      {
+        ...{ store, key, quarantine: this.#quarantine, claims: this.#claims },
+        mayHave: (hash) => mesh.whoHas(hash).includes(source.id),
+        judge: (hash, verdict, details) => mesh.report(source.id, hash, verdict, details),
+      },
+    )
+  }
+
+  #trust(setting: Pick<Config['store']['remotes'][number], 'requireSignatures' | 'publicKeys'>): TrustRule {
     const { requireSignatures, publicKeys } = setting
-    const { config, key } = this.#init
-    return { requireSignatures, publicKeys: [...config.trust.publicKeys, ...publicKeys, key.publicKey] }
+    const { trusted, key } = this.#init
+    return {
+      requireSignatures,
+      // Keys come and go while the node runs.
+      get publicKeys() {
+        return [...trusted.all, ...publicKeys, key.publicKey]
+      },
+    }
   }
 
   #createRemote(url: string, name?: string): GitRemote {

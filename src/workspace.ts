@@ -7,10 +7,12 @@ import type { OpenSource } from './adding.ts'
 import type { Config } from './config/schema.ts'
 import { defaultDaemonSocket, unixSocket } from './ingest/daemon/connect.ts'
 import { DaemonSource } from './ingest/daemon/source.ts'
-import { StoreOperations } from './operations.ts'
+import { MeshPart } from './mesh-part.ts'
+import { NodeOperations } from './node-operations.ts'
 import { Replication } from './replication.ts'
 import { ensureSigningKey, type SigningKey } from './signing-key.ts'
 import { GitPackageStore } from './store/package-store.ts'
+import { TrustedKeys } from './trusted-keys.ts'
 import { errorCode } from './util/errors.ts'
 import type { Logger } from './util/log.ts'
 import { VERSION } from './util/version.ts'
@@ -29,7 +31,7 @@ export interface WorkspaceOptions {
 
 export class Workspace {
   readonly store: GitPackageStore
-  readonly operations: StoreOperations
+  readonly operations: NodeOperations
   /** What `status` says of the node's HTTP side; set by the node once it serves. */
   http: { readonly url: string } | null = null
   publicKey: string | null = null
@@ -37,11 +39,17 @@ export class Workspace {
   readonly #opened = performance.now()
   #key: Promise<SigningKey> | undefined
   #replication: Promise<Replication> | undefined
+  #mesh: Promise<MeshPart> | undefined
+  readonly #trusted: TrustedKeys
+  /** Whether this is a node, and not one command. */
+  readonly #isNode: boolean
 
-  private constructor(init: WorkspaceInit, store: GitPackageStore) {
+  private constructor(init: WorkspaceInit, store: GitPackageStore, trusted: TrustedKeys, isNode: boolean) {
+    this.#trusted = trusted
+    this.#isNode = isNode
     this.#init = init
     this.store = store
-    this.operations = new StoreOperations({
+    this.operations = new NodeOperations({
       store,
       openDaemon: (daemonSocket) => this.#openDaemon(daemonSocket),
       replication: () => this.replication(),
@@ -55,7 +63,10 @@ export class Workspace {
         http: this.http,
         publicKey: this.publicKey,
         sources: await this.operations.sources(),
+        mesh: (await this.mesh()).status,
       }),
+      sync: () => this.replication(),
+      peers: () => this.mesh(),
     })
   }
 
@@ -74,7 +85,13 @@ export class Workspace {
       shortLived: options.controlSocket === undefined,
       ...options,
     })
-    return new Workspace(init, store)
+    try {
+      const trusted = new TrustedKeys(store.gitDir, init.config.trust.publicKeys)
+      return new Workspace(init, store, trusted, options.controlSocket !== undefined)
+    } catch (error) {
+      await store.close()
+      throw error
+    }
   }
 
   /** The node's key, made when there is none yet. @throws SigningKeyError */
@@ -85,11 +102,29 @@ export class Workspace {
 
   /** The sources of the settings; nothing is connected before it is asked. @throws SigningKeyError */
   replication(): Promise<Replication> {
+    const { config, logger } = this.#init
     this.#replication ??= this.signingKey().then(
-      ({ key }) =>
-        new Replication({ config: this.#init.config, store: this.store, logger: this.#init.logger, key }),
+      ({ key }) => new Replication({ config, store: this.store, trusted: this.#trusted, logger, key }),
     )
     return this.#replication
+  }
+
+  /** The node's part in the mesh, and whom it trusts. Only what serves is in a mesh. @throws SigningKeyError, GachixError */
+  mesh(): Promise<MeshPart> {
+    this.#mesh ??= this.#makeMesh()
+    return this.#mesh
+  }
+
+  async #makeMesh(): Promise<MeshPart> {
+    const { config, logger } = this.#init
+    const { key } = await this.signingKey()
+    return await MeshPart.create(
+      {
+        ...{ config, store: this.store, trusted: this.#trusted, logger, publicKey: key.publicKey },
+        replication: await this.replication(),
+      },
+      this.#isNode,
+    )
   }
 
   async close(): Promise<void> {

@@ -9,11 +9,14 @@ import { infoCommand } from './commands/info.ts'
 import { keyCommand } from './commands/key.ts'
 import { listCommand } from './commands/list.ts'
 import { manualCommand } from './commands/manual.ts'
+import { peerCommand } from './commands/peer.ts'
 import { remoteCommand } from './commands/remote.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
 import { syncCommand } from './commands/sync.ts'
+import { trustCommand } from './commands/trust.ts'
 import { useCommand } from './commands/use.ts'
+import { whoHasCommand } from './commands/who-has.ts'
 import type { CliContext } from './context.ts'
 
 const HELP = `
@@ -64,6 +67,9 @@ export function createProgram(context: CliContext): Command {
     .addCommand(listCommand(context))
     .addCommand(infoCommand(context))
     .addCommand(statusCommand(context))
+    .addCommand(peerCommand(context))
+    .addCommand(whoHasCommand(context))
+    .addCommand(trustCommand(context))
     .addCommand(remoteCommand(context))
     .addCommand(keyCommand(context))
     .addCommand(useCommand(context))

@@ -50,6 +50,14 @@ export const BREAKER_FAILURES = 3
 /** ... and for how long, before one question tries it again. */
 export const BREAKER_PAUSE = 15_000
 
+/** Packages that are announced within this time are pulled together. */
+export const FOLLOW_DELAY = 200
+/** Packages that are pulled together because peers have announced them. */
+export const FOLLOW_CHUNK = 4096
+/** After a failure what was announced is tried again in this time, then twice of it, and so on. */
+export const FOLLOW_RETRY = 2_000
+export const FOLLOW_LONGEST_RETRY = 120_000
+
 /** Connections to one repository that are kept at once. */
 export const SESSIONS_PER_SOURCE = 4
 /** How long a connection is kept that nobody uses. */

@@ -8,6 +8,7 @@ import type {
   PackageDetails,
   PackageSummary,
 } from '../../src/http/control/api.ts'
+import type { AddPeerRequest, PeerInfo, PeerOperations } from '../../src/http/control/peer-api.ts'
 import type {
   PushRequest,
   PushSummary,
@@ -43,6 +44,7 @@ export const STATUS: NodeStatus = {
   http: { url: 'http://localhost:8080' },
   publicKey: null,
   sources: [],
+  mesh: null,
 }
 
 export const SYNCED: SyncSummary = {
@@ -73,7 +75,44 @@ export const SOURCE: SourceStatus = {
   lastError: { code: 'ERR_A', message: 'b', at: '2026-01-01T00:00:00.000Z' },
 }
 
-export class MemoryOperations implements Operations {
+export const PEER: PeerInfo = {
+  id: '12D3',
+  name: 'other',
+  origin: 'added',
+  state: 'connected',
+  addresses: ['/ip4/192.0.2.1/tcp/4042'],
+  latency: 1.5,
+  packages: 3,
+  bytesIn: 10,
+  bytesOut: 20,
+  lastSeen: 1,
+  penalty: 0,
+}
+
+/** What is asked about the mesh, answered with what was asked. */
+class MemoryPeers implements PeerOperations {
+  peers = async () => [PEER]
+  addPeer = async ({ address }: AddPeerRequest) => ({ ...PEER, addresses: [address] })
+  removePeer = async (name: string) => ({ ...PEER, name })
+  pingPeer = async () => 1.5
+  meshIdentity = async () => ({ id: '12D3', addresses: ['/ip4/192.0.2.1/tcp/4042/p2p/12D3'] })
+  invitation = async () => ({
+    ...(await this.meshIdentity()),
+    network: 'default',
+    publicKey: 'a:b',
+    command: 'gachix peer add',
+  })
+  whoHas = async (hash: string) => ({
+    hash,
+    here: true,
+    peers: [{ id: '12D3', name: 'other', connected: true }],
+  })
+  trustedKeys = async () => [{ key: 'a:b', from: 'added' as const }]
+  trust = async (key: string) => key !== ''
+  distrust = async (key: string) => key === ''
+}
+
+export class MemoryOperations extends MemoryPeers implements Operations {
   /** Requests that came in. */
   readonly requests: (AddRequest | SyncRequest | PushRequest)[] = []
   /** What `info` was asked for. */

@@ -10,6 +10,7 @@ import { Replication } from '../../src/replication.ts'
 import type { PackageSource } from '../../src/store/api.ts'
 import { GitPackageStore } from '../../src/store/package-store.ts'
 import type { SyncEvent } from '../../src/store/sync-event.ts'
+import { TrustedKeys } from '../../src/trusted-keys.ts'
 import type { AbortOptions } from '../../src/util/lifecycle.ts'
 import { silentLogger } from '../../src/util/log.ts'
 import { createConfig } from '../support/config.ts'
@@ -23,6 +24,7 @@ const STATUS: NodeStatus = {
   http: null,
   publicKey: null,
   sources: [],
+  mesh: null,
 }
 
 const key = SecretKey.generate('operations.test-1')
@@ -55,7 +57,11 @@ describe('StoreOperations', () => {
         sockets.push(socket)
         return { source, close: () => closed++ }
       },
-      replication: async () => new Replication({ config: createConfig(), store, logger: silentLogger, key }),
+      replication: async () =>
+        new Replication({
+          config: createConfig(),
+          ...{ store, logger: silentLogger, key, trusted: new TrustedKeys(store.gitDir, []) },
+        }),
       signingKey: async () => key,
       diskUsage: async () => (usage += 100),
       status: async () => STATUS,

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import type { NodeStatus } from '../../http/control/api.ts'
 import type { SourceStatus } from '../../http/control/sync-api.ts'
 import { type CliContext, type JsonOption, loadSettings } from '../context.ts'
 import { columns, count, formatDuration } from '../format.ts'
@@ -27,10 +28,15 @@ export function statusCommand(context: CliContext): Command {
           ['store dir', status.store.storeDir],
           ['packages', String(status.store.packages)],
           ['public key', status.publicKey ?? 'none'],
+          ['mesh', status.mesh === null ? 'none' : describeMesh(status.mesh)],
           ['sources', status.sources.length === 0 ? 'none' : status.sources.map(describeSource)],
         ]),
       )
     })
+}
+
+function describeMesh({ id, network, connected, addresses }: NonNullable<NodeStatus['mesh']>): string[] {
+  return [`${network}, ${count(connected, 'peer')} connected`, id, ...addresses]
 }
 
 function describeSource(source: SourceStatus): string {

@@ -4,6 +4,7 @@
  */
 import type { SyncEvent } from '../../store/sync-event.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
+import type { MeshIdentity, PeerOperations } from './peer-api.ts'
 import type { SourceStatus, SyncOperations } from './sync-api.ts'
 
 export interface AddRequest {
@@ -66,13 +67,18 @@ export interface NodeStatus {
   readonly publicKey: string | null
   /** Where packages can come from, in the order in which they are asked. */
   readonly sources: readonly SourceStatus[]
+  /** The node's part in the mesh; `null` when it has none. */
+  readonly mesh: (MeshIdentity & { readonly network: string; readonly connected: number }) | null
 }
 
 export interface AddOptions extends AbortOptions {
   onEvent?: (event: SyncEvent) => void
 }
 
-export interface Operations extends SyncOperations {
+/** What can be asked of a node. */
+export interface Operations extends PackageOperations, SyncOperations, PeerOperations {}
+
+export interface PackageOperations {
   /** @throws GachixError when a path is unknown, cannot be read or does not match its hash */
   add(request: AddRequest, options?: AddOptions): Promise<AddSummary>
   list(options?: AbortOptions): AsyncIterable<PackageSummary>

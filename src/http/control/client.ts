@@ -15,6 +15,7 @@ import type {
   PackageSummary,
 } from './api.ts'
 import { ControlProtocolError, NodeUnreachableError, NodeVanishedError } from './errors.ts'
+import { PeerClient } from './peer-client.ts'
 import type {
   PushRequest,
   PushSummary,
@@ -47,13 +48,14 @@ import {
  * their code and message. All methods throw `NodeUnreachableError` (`ERR_NODE_UNREACHABLE`) when no node listens, and
  * `NodeVanishedError` (`ERR_NODE_VANISHED`) when it goes away in between.
  */
-export class ControlClient implements Operations {
+export class ControlClient extends PeerClient implements Operations {
   readonly #path: string
 
   /**
    * @param path - of the socket
    */
   constructor(path: string) {
+    super((route, job, schema, options) => this.#job(route, job, schema, options))
     this.#path = path
   }
 

@@ -8,6 +8,7 @@ import { RequestRunner } from '../request-runner.ts'
 import { written } from '../transfer.ts'
 import type { Operations } from './api.ts'
 import { ControlProtocolError } from './errors.ts'
+import { addPeerRequestSchema, PEER_ROUTES, peerCallSchema } from './peer-wire.ts'
 import { checkRequestSchema, pushRequestSchema, SYNC_ROUTES, syncRequestSchema } from './sync-wire.ts'
 import { UnixListener } from './unix-listener.ts'
 import { addRequestSchema, MAX_PATH_LENGTH, MAX_REQUEST_SIZE, ROUTES } from './wire.ts'
@@ -91,6 +92,12 @@ export class ControlServer implements Startable {
       case `POST ${SYNC_ROUTES.checkRemotes}`:
         return this.#job(exchange, checkRequestSchema, ({ remotes }, options) =>
           this.#operations.checkRemotes(remotes, options),
+        )
+      case `POST ${PEER_ROUTES.addPeer}`:
+        return this.#job(exchange, addPeerRequestSchema, (request) => this.#operations.addPeer(request))
+      case `POST ${PEER_ROUTES.call}`:
+        return this.#job(exchange, peerCallSchema, ({ name, text }, { signal }) =>
+          this.#operations[name](text, { signal }),
         )
       case `GET ${SYNC_ROUTES.sources}`:
         return exchange.json(200, { result: await this.#operations.sources() })

@@ -116,4 +116,7 @@ export const nodeStatusSchema = z.object({
   http: z.object({ url: z.string() }).nullable(),
   publicKey: z.string().nullable(),
   sources: z.array(sourceStatusSchema),
+  mesh: z
+    .object({ id: z.string(), addresses: z.array(z.string()), network: z.string(), connected: count })
+    .nullable(),
 }) satisfies z.ZodType<NodeStatus>
