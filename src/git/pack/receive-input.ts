@@ -131,6 +131,8 @@ export class PackInput {
       }
     }
     signal.addEventListener('abort', onAbort, { once: true })
+    // The source itself may have brought it about.
+    if (signal.aborted) onAbort()
     try {
       return await Promise.race([promise, aborted])
     } finally {
