@@ -8,6 +8,9 @@ import type { PathInfo } from './path-info.ts'
 import { SelfReferenceHash } from './self-reference-hash.ts'
 import type { StorePath } from './store-path.ts'
 
+/** Mentions of its own hash part that a path may have; each is remembered to the end. */
+const MAX_SELF_REFERENCES = 1_000_000
+
 /** A path is not what its content address says, or has none that can be proven. */
 export class ContentAddressMismatchError extends GachixError {
   constructor(path: StorePath, reason: string, options?: ErrorOptions) {
@@ -39,7 +42,14 @@ export function createContentCheck(info: PathInfo): ContentCheck | undefined {
   const sink = sinkFor(ca, info)
   if (sink === undefined) return undefined
   return {
-    update: (chunk) => sink.update(chunk),
+    update(chunk) {
+      sink.update(chunk)
+      if (sink instanceof SelfReferenceHash && sink.found > MAX_SELF_REFERENCES)
+        throw new ContentAddressMismatchError(
+          info.storePath,
+          `it names itself more than ${MAX_SELF_REFERENCES} times`,
+        )
+    },
     finish() {
       const actual: NixHash = { algorithm: ca.hash.algorithm, digest: sink.digest() }
       if (hashEquals(actual, ca.hash)) return

@@ -22,6 +22,11 @@ export class SelfReferenceHash {
     this.#blank = Buffer.alloc(this.#hashPart.length)
   }
 
+  /** Number of occurrences so far. */
+  get found(): number {
+    return this.#positions.length
+  }
+
   update(chunk: Uint8Array): void {
     const bytes = Buffer.concat([this.#rest, chunk])
     for (let at = bytes.indexOf(this.#hashPart); at >= 0; at = bytes.indexOf(this.#hashPart, at)) {
