@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, it } from 'node:test'
+import { Readable } from 'node:stream'
+import { after, before, describe, it } from 'node:test'
 import { NarFramer } from '../../src/nix/nar/writer.ts'
 import { formatStoredNarInfo } from '../../src/nix/narinfo.ts'
 import type { PathInfo } from '../../src/nix/path-info.ts'
@@ -37,62 +38,54 @@ function* largeNar(): Generator<Buffer> {
 }
 
 describe('a pack with a file of 600 MB', () => {
+  let root: string
+  let sender: Sender
+  let commit: string
+
+  before(async () => {
+    root = mkdtempSync(join(tmpdir(), 'gachix-receive-memory-'))
+    const hash = createHash('sha256')
+    let narSize = 0
+    for (const chunk of largeNar()) {
+      hash.update(chunk)
+      narSize += chunk.length
+    }
+    const info: PathInfo = {
+      storePath: storePathOf('large'),
+      narHash: { algorithm: 'sha256', digest: hash.digest() },
+      narSize,
+      references: [],
+      signatures: [],
+    }
+    const store = await GitPackageStore.open({ path: join(root, 'sender'), compressionLevel: 1 })
+    const session = store.ingest()
+    await session.add(info, Readable.from(largeNar()))
+    await session.finish()
+    await store.close()
+    sender = new Sender(join(root, 'sender'))
+    commit = await sender.line(['rev-parse', `refs/${info.storePath.hash}/result`])
+    const announced = [{ narinfo: formatStoredNarInfo(info, 'nar/none.nar'), commit }]
+    writeFileSync(join(root, 'packages.json'), JSON.stringify(announced))
+  })
+  after(() => rmSync(root, { recursive: true, force: true }))
+
   for (const [kind, flags] of [
     ['that can be spliced', []],
-    ['that cannot', ['--no-reuse-object', '--window=0', '--compression=1']],
+    ['that git has compressed', ['--no-reuse-object', '--window=0', '--compression=1']],
   ] as const) {
     it(`${kind} is published within the limit`, async (t) => {
-      const root = mkdtempSync(join(tmpdir(), 'gachix-receive-memory-'))
-      t.after(() => rmSync(root, { recursive: true, force: true }))
-      const hash = createHash('sha256')
-      let narSize = 0
-      for (const chunk of largeNar()) {
-        hash.update(chunk)
-        narSize += chunk.length
-      }
-      const narHash = { algorithm: 'sha256', digest: hash.digest() } as const
-      const info: PathInfo = {
-        storePath: storePathOf('large'),
-        narHash,
-        narSize,
-        references: [],
-        signatures: [],
-      }
-      const store = await GitPackageStore.open({ path: join(root, 'sender'), compressionLevel: 1 })
-      const session = store.ingest()
-      await session.add(
-        info,
-        (async function* () {
-          yield* largeNar()
-        })(),
-      )
-      await session.finish()
-      await store.close()
-      const sender = new Sender(join(root, 'sender'))
-      const commit = await sender.line(['rev-parse', `refs/${info.storePath.hash}/result`])
       writeFileSync(join(root, 'pack'), await sender.pack([commit], flags))
-      writeFileSync(
-        join(root, 'packages.json'),
-        JSON.stringify([{ narinfo: formatStoredNarInfo(info, 'nar/none.nar'), commit }]),
-      )
       const support = join(import.meta.dirname, '../support')
       const peakFile = join(root, 'peak')
-      await run(
-        process.execPath,
-        [
-          '--max-semi-space-size=2',
-          '--import',
-          join(support, 'report-peak.ts'),
-          join(support, 'receive-and-publish.ts'),
-          join(root, 'receiver'),
-          root,
-        ],
-        { env: { ...process.env, GACHIX_TEST_PEAK_FILE: peakFile } },
-      )
+      const receiver = join(root, kind)
+      const program = [join(support, 'receive-and-publish.ts'), receiver, root]
+      const node = ['--max-semi-space-size=2', '--import', join(support, 'report-peak.ts')]
+      const env = { ...process.env, GACHIX_TEST_PEAK_FILE: peakFile }
+      await run(process.execPath, [...node, ...program], { env })
       const peak = Number(readFileSync(peakFile, 'utf8')) * 1024
       t.diagnostic(`peak: ${(peak / 1e6).toFixed(0)} MB`)
       assert.ok(peak > 0 && peak < LIMIT, `it took ${peak} bytes`)
-      await fsck(join(root, 'receiver'), ['--connectivity-only'])
+      await fsck(receiver, ['--connectivity-only'])
     })
   }
 })
