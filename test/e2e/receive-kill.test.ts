@@ -14,7 +14,6 @@ import { after, before, describe, it } from 'node:test'
 import { formatStoredNarInfo } from '../../src/nix/narinfo.ts'
 import { GitPackageStore } from '../../src/store/package-store.ts'
 import { Random } from '../fuzz/random.ts'
-import { collect } from '../support/collect.ts'
 import { fsck } from '../support/gachix.ts'
 import { noise, prose } from '../support/git-fixture.ts'
 import { directory, file, type MadePackage, makePackage } from '../support/packages.ts'
@@ -29,7 +28,7 @@ const NEVER: number = -1
 
 /** A chain of packages with small files, and large ones that take a while. */
 function packages(): MadePackage[] {
-  return Array.from({ length: 8 }, (_, i) => {
+  return Array.from({ length: 6 }, (_, i) => {
     const small = Array.from({ length: 60 }, (_, j) => [`f${j}`, file(prose(2000 + 100 * j, i * 100 + j))])
     const large = { large: file(Buffer.concat([noise(400_000, i), prose(800_000, 1)])) }
     return makePackage(
@@ -128,7 +127,6 @@ describe('taking in a pack, killed at random moments', () => {
     try {
       const published = made.filter(({ info }) => store.has(info.storePath.hash))
       await checkPublished(store, published)
-      for (const { info } of published) assert.ok((await collect(store.nar(info))).length === info.narSize)
       if (complete) assert.equal(published.length, made.length)
       const quarantine = await store.quarantine('peer')
       if (published.length === 0) kept += oids.filter((oid) => quarantine.has(oid)).length

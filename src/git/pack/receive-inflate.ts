@@ -17,6 +17,8 @@ const PROBE = Buffer.concat([Buffer.from([1, NONCE.length, 0, ~NONCE.length & 0x
 /** How every canonical stream ends, before its Adler-32: a full flush, then the empty final block. */
 const CANONICAL_END = Buffer.concat([Buffer.from([0, 0, 0xff, 0xff]), FINAL_BLOCK])
 const FLUSH_LENGTH = 4
+/** Places that look like the end but are not, after which it is no longer looked for: each costs a turn of the pool. */
+const MAX_FALSE_ENDS = 64
 const ADLER_LENGTH = 4
 const HEADER_LENGTH = ZLIB_HEADER.length
 
@@ -123,6 +125,7 @@ export async function inflateLarge(input: PackInput, size: number, sinks: LargeS
   try {
     let length = HEADER_LENGTH
     let canonical = false
+    let falseEnds = 0
     const pass = async (bytes: number): Promise<void> => {
       length += bytes
       await sinks.raw(input.take(bytes))
@@ -131,7 +134,7 @@ export async function inflateLarge(input: PackInput, size: number, sinks: LargeS
       const complete = await input.fill(CANONICAL_END.length)
       const available = input.available.subarray(0, STREAM_CHUNK_SIZE)
       if (available.length === 0) throw input.cutOff()
-      const end = available.indexOf(CANONICAL_END)
+      const end = falseEnds < MAX_FALSE_ENDS ? available.indexOf(CANONICAL_END) : -1
       // The last bytes may be the beginning of an end.
       const feed =
         end >= 0
@@ -141,7 +144,11 @@ export async function inflateLarge(input: PackInput, size: number, sinks: LargeS
             : available.length
       const used = await inflater.push(available.subarray(0, feed))
       await pass(used)
-      if (end < 0 || inflater.done || inflater.produced !== size) continue
+      if (end < 0 || inflater.done) continue
+      if (inflater.produced !== size) {
+        falseEnds++
+        continue
+      }
       if (!(await inflater.probe())) throw new PackInvalidError('an entry has content after its end')
       canonical = header.equals(ZLIB_HEADER)
       await pass(FINAL_BLOCK.length)

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { createReadStream, existsSync } from 'node:fs'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { DeflatePool } from '../../git/deflate/pool.ts'
@@ -144,20 +144,32 @@ export class QuarantineObjects {
     })
   }
 
+  /** Takes up what a killed process left: packs that were coming, and those that it had not given their index yet. */
   async #salvage(): Promise<void> {
-    const { tmpDir } = this.#options.folder
+    const { tmpDir, packDir } = this.#options.folder
     for (const name of await readdir(tmpDir)) {
       const path = join(tmpDir, name)
-      const { size } = await stat(path)
-      if (name.endsWith(PARTIAL_SUFFIX) && size > 0) {
-        // It always breaks off; what was whole is kept.
-        await this.#receive(createReadStream(path), { ...NO_LIMIT, packBytes: size }, undefined).catch(
-          (error: unknown) => {
-            if (!(error instanceof GachixError)) throw error
-          },
-        )
-      }
+      if (name.endsWith(PARTIAL_SUFFIX)) await this.#receiveAgain(path)
       await rm(path, { force: true })
+    }
+    const names = new Set(await readdir(packDir))
+    for (const name of names) {
+      const index = name.replace(/\.pack$/, '.idx')
+      if (names.has(index)) continue
+      await this.#receiveAgain(join(packDir, name))
+      // The same pack may have come of it, at the same place.
+      if (!existsSync(join(packDir, index))) await rm(join(packDir, name), { force: true })
+    }
+  }
+
+  /** Receives a file that may break off anywhere; what is whole is kept. */
+  async #receiveAgain(path: string): Promise<void> {
+    const { size } = await stat(path)
+    if (size === 0) return
+    try {
+      await this.#receive(createReadStream(path), { ...NO_LIMIT, packBytes: size }, undefined)
+    } catch (error) {
+      if (!(error instanceof GachixError)) throw error
     }
   }
 

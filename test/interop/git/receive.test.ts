@@ -1,7 +1,7 @@
 /** Packs that `git` makes are taken in, proven and published; what lies in the repository then is sound to `git`. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
@@ -217,5 +217,22 @@ describe('a quarantine', () => {
       assert.ok(kept > whole * share * 0.4, `${kept} of ${whole} objects at ${share}`)
       await again.close()
     }
+  })
+
+  it('takes up a pack that was about to get its index', async (t) => {
+    const sender = await Sender.of(t, [numbered(1)])
+    const commit = await sender.commit(numbered(1))
+    const store = await storeFor(t)
+    const quarantine = await store.quarantine('without index')
+    await quarantine.receive(sent(await sender.pack([commit])), ROOMY)
+    await quarantine.close()
+    const [pack] = quarantinePacks(store)
+    rmSync(pack!.replace(/pack$/, 'idx'))
+    const again = await store.quarantine('without index')
+    assert.ok(again.has(commit))
+    assert.deepEqual(quarantinePacks(store), [pack])
+    await admitAll(again, sender, [numbered(1)])
+    await again.publish()
+    await again.close()
   })
 })
