@@ -67,8 +67,9 @@ export function flag(): Kind<boolean> {
       writer.varint(1)
     },
     read: (reader, _, what) => {
-      if (reader.varint() > 1) throw new MessageError(what, 'is neither 0 nor 1')
-      return true
+      const value = reader.varint()
+      if (value > 1) throw new MessageError(what, 'is neither 0 nor 1')
+      return value === 1
     },
   }
 }

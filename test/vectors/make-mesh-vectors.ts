@@ -262,6 +262,7 @@ const messages = {
     },
     { message: 'heads request', hex: '', why: 'says nothing' },
     { message: 'heads answer', hex: v(1, 2), why: 'a flag of 2' },
+    { message: 'heads answer', hex: v(1, 0), why: 'a flag of 0, which is its default' },
     { message: 'inventory request', hex: v(1, 1), why: 'no question' },
     { message: 'inventory request', hex: v(1, 1) + b(2, '') + b(3, ''), why: 'two questions' },
     {
