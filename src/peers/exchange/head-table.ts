@@ -6,7 +6,6 @@ import {
   headMessage,
   type KnownHead,
   MAX_CLOCK_SKEW,
-  MAX_HEAD_INTERVAL,
   MAX_KNOWN_HEADS,
   MessageError,
   SIGNED_HEAD,
@@ -20,9 +19,9 @@ import type { Verify } from './head-signature.ts'
 /** Heads older than this are no longer passed on, and their peers forgotten: a machine that is off over a weekend is not. */
 export const MAX_HEAD_AGE = 4 * 24 * 60 * 60 * 1000
 /** When the table is full, a newcomer takes the place of a peer that was silent for so long. */
-const REPLACEABLE_AFTER = 2 * MAX_HEAD_INTERVAL
+const REPLACEABLE_AFTER = 2 * 60 * 60 * 1000
 /** Heads that one neighbour may hand over at once, and each second: each may cost a verification, of some 0.1 ms. */
-export const NEIGHBOUR_BURST = 2 * MAX_KNOWN_HEADS
+export const NEIGHBOUR_BURST = 2048
 export const NEIGHBOUR_RATE = 100
 /** Neighbours whose rates are remembered. */
 const MAX_NEIGHBOURS = 4096
