@@ -1,3 +1,6 @@
+/** Varints of one byte, which are most of them. */
+const SHORT: readonly Uint8Array[] = Array.from({ length: 0x80 }, (_, value) => Uint8Array.of(value))
+
 /** Collects the parts of one message in protobuf's wire format. */
 export class Writer {
   readonly #parts: Uint8Array[] = []
@@ -40,6 +43,7 @@ export class Writer {
 
 /** The shortest varint of an integer from 0 to 2^53 - 1. */
 export function encodeVarint(value: number): Uint8Array {
+  if (value < 0x80) return SHORT[value]!
   const bytes: number[] = []
   let rest = value
   while (rest >= 0x80) {

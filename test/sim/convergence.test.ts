@@ -5,7 +5,7 @@ import { HASH_BYTES } from '../../protocol/index.ts'
 import { SimMesh, simPackage, simPackages } from './support/mesh.ts'
 
 /** Packages of each node before. */
-const PACKAGES = 2000
+const PACKAGES = 1500
 
 async function settled(nodes: number, seed: number, links = {}): Promise<SimMesh> {
   const mesh = new SimMesh({ nodes, seed, links, packages: () => simPackages(0, PACKAGES) })
@@ -16,7 +16,7 @@ async function settled(nodes: number, seed: number, links = {}): Promise<SimMesh
 }
 
 test('a partition heals: all know of both sides within 10 s, from bytes for the difference only', async (t) => {
-  const mesh = await settled(40, 2)
+  const mesh = await settled(30, 2)
   mesh.partition(15)
   const ticks = mesh.nodes.map(async (node, index) => node.add([simPackage(10_000 + index)]))
   await Promise.all(ticks)
@@ -31,11 +31,11 @@ test('a partition heals: all know of both sides within 10 s, from bytes for the 
   mesh.heal()
   assert.ok(await mesh.scheduler.run(10_000, () => mesh.converged()), 'all agree within 10 s')
   const { bytes, traffic } = mesh.network
-  const whole = 15 * 25 * 2 * PACKAGES * HASH_BYTES
+  const whole = 15 * 15 * 2 * PACKAGES * HASH_BYTES
   t.diagnostic(`${mesh.scheduler.now - healed} ms, ${bytes} bytes; whole inventories have ${whole}`)
   assert.ok(bytes < whole / 10, `${bytes} bytes`)
-  // 750 followers (of one another, across) that had to learn one change each
-  assert.ok(traffic.inventory.bytes < 15 * 25 * 2 * 100, `${traffic.inventory.bytes} bytes about inventories`)
+  // 450 followers (of one another, across) that had to learn one change each
+  assert.ok(traffic.inventory.bytes < 15 * 15 * 2 * 100, `${traffic.inventory.bytes} bytes about inventories`)
 })
 
 describe('a node', () => {

@@ -34,11 +34,11 @@ for (const { nodes, changes, links } of [
   { nodes: 5, changes: 40, links: {} },
   { nodes: 100, changes: 10, links: {} },
   { nodes: 100, changes: 5, links: { loss: 0.05, duplication: 0.05, jitter: 100 } },
-  { nodes: 200, changes: 3, links: {} },
+  { nodes: 200, changes: 2, links: {} },
 ]) {
   const conditions = links.loss === undefined ? '50 ms apart' : 'losing, repeating and reordering messages'
   test(`${nodes} nodes, ${conditions}: known to all within 2 s`, async (t) => {
-    const packages = (index: number) => simPackages(10 * index, 10)
+    const packages = (index: number) => simPackages(5 * index, 5)
     const mesh = await settled({ nodes, seed: 1, links, packages })
     const found = await delays(mesh, changes)
     const p99 = found[Math.floor(found.length * 0.99)]!

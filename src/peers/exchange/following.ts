@@ -15,6 +15,9 @@ import { PullQueue } from './pull-queue.ts'
 /** An answer that takes longer costs its peer the turn: others are asked before it is asked on. */
 const SLOW_ANSWER = 1000
 
+/** How often all inventories together are held against the bound on memory, in milliseconds. */
+const ROOM_INTERVAL = 1000
+
 /** Follows the inventories of all peers whose heads are known, as far as memory allows: asks them what their heads do not say. */
 export class Following {
   readonly #log: InventoryLog
@@ -25,6 +28,7 @@ export class Following {
   readonly #followers = new Map<PeerKey, Follower>()
   /** Peers whose inventories find no room in memory. */
   readonly #dropped = new Set<PeerKey>()
+  #roomMade = 0
 
   constructor(
     components: {
@@ -119,7 +123,7 @@ export class Following {
     } else {
       this.#pulls.done(peer)
       if (step === 'ask') this.#pulls.want(peer, now)
-      else this.#makeRoom()
+      else this.#makeRoom(now)
     }
   }
 
@@ -133,7 +137,9 @@ export class Following {
     }
   }
 
-  #makeRoom(): void {
+  #makeRoom(now: number): void {
+    if (now < this.#roomMade + ROOM_INTERVAL) return
+    this.#roomMade = now
     for (const peer of this.#directory.excess()) {
       this.#unfollow(peer)
       this.#dropped.add(peer)

@@ -165,21 +165,25 @@ export class HeadTable {
   }
 }
 
-/** Whether `a` says something newer than `b`, of the same peer. */
-export function isNewer(
-  a: Pick<Head, 'epoch' | 'seq' | 'time'>,
-  b: Pick<Head, 'epoch' | 'seq' | 'time'>,
-): boolean {
-  return (
-    a.epoch - b.epoch > 0 || (a.epoch === b.epoch && (a.seq > b.seq || (a.seq === b.seq && a.time > b.time)))
-  )
+/**
+ * Whether `a` says something newer than `b`, of the same peer. Two states with one number are a contradiction: the peer forgot what it once told,
+ * and is told so by whoever keeps the first one.
+ */
+function isNewer(a: Head, b: Head): boolean {
+  if (a.epoch !== b.epoch) return a.epoch > b.epoch
+  if (a.seq !== b.seq) return a.seq > b.seq
+  return a.time > b.time && isSameState(a, b)
 }
 
 /** Whether a head with our signature says what our own `known` one cannot be reconciled with: we forgot what we once told. */
 function contradicts(head: Head, known: Head): boolean {
   if (head.epoch !== known.epoch) return head.epoch > known.epoch
   if (head.seq !== known.seq) return head.seq > known.seq
-  return head.count !== known.count || Buffer.compare(head.fingerprint, known.fingerprint) !== 0
+  return !isSameState(head, known)
+}
+
+function isSameState(a: Head, b: Head): boolean {
+  return a.count === b.count && Buffer.compare(a.fingerprint, b.fingerprint) === 0
 }
 
 /** A peer's key within the mesh's logic. @param id binary peer id */

@@ -26,6 +26,8 @@ export class PullQueue {
   readonly #connected = new Set<PeerKey>()
   #active = 0
   #dialled = 0
+  /** `due`, as long as nothing changes. */
+  #due: number | undefined
 
   /** @param random in [0, 1) */
   constructor(random: () => number) {
@@ -35,15 +37,13 @@ export class PullQueue {
   /** When somebody may be asked; infinity when nobody is to be. */
   get due(): number {
     if (this.#active >= MAX_PULLS) return Number.POSITIVE_INFINITY
-    let due = Number.POSITIVE_INFINITY
-    for (const [peer, entry] of this.#entries) {
-      if (this.#mayBeAsked(peer, entry)) due = Math.min(due, entry.at)
-    }
-    return due
+    this.#due ??= this.#earliest()
+    return this.#due
   }
 
   /** There is something to ask a peer. A peer that failed keeps its time. */
   want(peer: PeerKey, now: number): void {
+    this.#due = undefined
     const entry = this.#entries.get(peer)
     if (entry === undefined) {
       const at = now + this.#random() * PULL_JITTER
@@ -65,6 +65,7 @@ export class PullQueue {
       at = entry.at
     }
     if (first === undefined) return undefined
+    this.#due = undefined
     const entry = this.#entries.get(first)!
     entry.active = this.#connected.has(first) ? 'connected' : 'dialled'
     entry.wanted = false
@@ -93,6 +94,7 @@ export class PullQueue {
 
   /** A connection began: earlier failures count no more. */
   connected(peer: PeerKey, now: number): void {
+    this.#due = undefined
     this.#connected.add(peer)
     const entry = this.#entries.get(peer)
     if (entry === undefined || entry.active !== undefined) return
@@ -101,12 +103,22 @@ export class PullQueue {
   }
 
   disconnected(peer: PeerKey): void {
+    this.#due = undefined
     this.#connected.delete(peer)
   }
 
   forget(peer: PeerKey): void {
+    this.#due = undefined
     this.#finish(peer)
     this.#entries.delete(peer)
+  }
+
+  #earliest(): number {
+    let due = Number.POSITIVE_INFINITY
+    for (const [peer, entry] of this.#entries) {
+      if (this.#mayBeAsked(peer, entry)) due = Math.min(due, entry.at)
+    }
+    return due
   }
 
   #mayBeAsked(peer: PeerKey, entry: Entry): boolean {
@@ -115,6 +127,7 @@ export class PullQueue {
   }
 
   #finish(peer: PeerKey): Entry | undefined {
+    this.#due = undefined
     const entry = this.#entries.get(peer)
     if (entry === undefined || entry.active === undefined) return undefined
     if (entry.active === 'dialled') this.#dialled--

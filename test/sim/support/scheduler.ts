@@ -1,5 +1,5 @@
 /** Milliseconds of virtual time between two looks at whether a run is done. */
-const LOOK_EVERY = 100
+const LOOK_EVERY = 200
 
 /** A virtual clock: events in the order of their times, and of their being planned where times are equal. */
 export class Scheduler {

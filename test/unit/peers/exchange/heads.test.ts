@@ -51,6 +51,11 @@ describe('head table', () => {
     assert.equal(kinds({ seq: 11 }), 'old')
     assert.equal(kinds({ epoch: 4, seq: 100 }), 'old')
     assert.equal(kinds({ epoch: 6, seq: 1 }), 'new')
+    assert.equal(
+      kinds({ epoch: 6, seq: 1, time: NOW + 1, fingerprint: Buffer.alloc(8, 1) }),
+      'old',
+      'a contradiction',
+    )
     const alive = table.take(head({ epoch: 6, seq: 1, time: NOW + 1 }), 'x', NOW)
     assert.ok(alive.kind === 'new' && !alive.changed)
     assert.deepEqual(
