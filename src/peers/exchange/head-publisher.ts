@@ -27,11 +27,16 @@ export class HeadPublisher {
     return this.#due
   }
 
+  /** Whether the next head is to be told now. A time that is too far off is of a clock that was put back since. */
+  isDue(now: number): boolean {
+    return now >= this.#due || this.#due > now + MAX_HEAD_INTERVAL
+  }
+
   /** The inventory has changed. */
   changed(now: number): void {
     if (this.#changed) return
     this.#changed = true
-    const earliest = this.#last + MIN_HEAD_INTERVAL
+    const earliest = Math.min(this.#last, now) + MIN_HEAD_INTERVAL
     this.#due = Math.min(this.#due, Math.max(now + BATCH_DELAY + this.#random() * BATCH_JITTER, earliest))
   }
 

@@ -24,6 +24,8 @@ export const NEWS_FANOUT = 4
 /** Rounds that a node begins at once, and each second: a round may cost a list of all heads, and a flood of news would make many. */
 const ROUND_BURST = 16
 const ROUND_RATE = 1
+/** Milliseconds until the next one after too many. */
+const PAUSE = 1000 / ROUND_RATE
 /** Rounds under way at a time. */
 const MAX_ROUNDS = 8
 /** Requests of one round: enough for a full table. */
@@ -102,16 +104,18 @@ export class HeadsSync {
   }
 
   tick(now: number): void {
-    if (now >= this.#next) {
+    // times that are too far off are of a clock that was put back since
+    if (now >= this.#next || this.#next > now + 2 * SYNC_INTERVAL) {
       this.#next = now + SYNC_INTERVAL * (0.5 + this.#random())
       const peers = [...this.#connected]
       if (peers.length > 0) this.#planned.set(peers[Math.floor(this.#random() * peers.length)]!, now)
     }
-    if (now < this.#pausedUntil) return
+    if (now < this.#pausedUntil && this.#pausedUntil <= now + PAUSE) return
     for (const [peer, at] of this.#planned) {
-      if (at > now || this.#busy.size >= MAX_ROUNDS || this.#busy.has(peer)) continue
+      const early = at > now && at <= now + SYNC_DELAY + SYNC_JITTER
+      if (early || this.#busy.size >= MAX_ROUNDS || this.#busy.has(peer)) continue
       if (!this.#rounds.take(now)) {
-        this.#pausedUntil = now + 1000 / ROUND_RATE
+        this.#pausedUntil = now + PAUSE
         return
       }
       this.#planned.delete(peer)

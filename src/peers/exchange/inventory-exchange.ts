@@ -54,7 +54,8 @@ export interface ExchangeComponents {
 /**
  * Who has what, in one node: tells our inventory, follows those of others, and answers both sides' questions. A state machine without
  * input or output: messages, connections and the time are handed in, what is to be sent goes to a `MeshPort`. `due` says when `tick`
- * wants to be called at the latest.
+ * wants to be called at the latest;
+ * where the clock may be put back, it must be called every minute or so as well.
  */
 export class InventoryExchange {
   readonly directory = new Directory()
@@ -97,7 +98,7 @@ export class InventoryExchange {
   }
 
   tick(now: number): void {
-    if (now >= this.#publisher.due) this.#publish(now)
+    if (this.#publisher.isDue(now)) this.#publish(now)
     this.#sync.tick(now)
     this.#following.tick(now)
     if (now >= this.#ageing) this.#age(now)

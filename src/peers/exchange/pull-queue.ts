@@ -60,6 +60,8 @@ export class PullQueue {
     let first: PeerKey | undefined
     let at = now
     for (const [peer, entry] of this.#entries) {
+      // a time that is too far off is of a clock that was put back since
+      if (entry.at > now + 2 * LONGEST_BACKOFF) entry.at = now
       if (!this.#mayBeAsked(peer, entry) || entry.at > at) continue
       first = peer
       at = entry.at

@@ -133,6 +133,18 @@ describe('head publisher', () => {
     assert.ok(publisher.due >= 60_050 && publisher.due <= 60_200)
   })
 
+  it('goes on when the clock is put back', () => {
+    const publisher = new HeadPublisher(() => 0.5, NOW)
+    publisher.published(1, NOW)
+    const back = NOW - 24 * 60 * 60_000
+    assert.ok(!publisher.isDue(NOW + 1) && publisher.isDue(back))
+    publisher.changed(back)
+    assert.ok(publisher.due <= back + MIN_HEAD_INTERVAL)
+    const queue = new PullQueue(() => 0.5)
+    queue.want('a', NOW)
+    assert.equal(queue.take(back), 'a')
+  })
+
   it('carries what came since the third last head', () => {
     const publisher = new HeadPublisher(() => 0, 0)
     assert.equal(publisher.carried(7), 7)
