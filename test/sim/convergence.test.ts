@@ -88,7 +88,7 @@ describe('a node', () => {
     assert.equal(mesh.nodes[1]!.exchange.directory.count(node.key), 0)
   })
 
-  test('that was restored from a backup, with a clock that is wrong, does not give out numbers again', async () => {
+  test('that was restored from a backup is told so, and gives out no number again', async () => {
     const mesh = await settled(6, 6)
     const node = mesh.nodes[0]!
     const backup = await node.disk.backup().load()
