@@ -22,7 +22,8 @@ systemd-analyze systemd
 systemd-notify systemd
 strace strace
 mandoc mandoc
-mount mount'
+mount mount
+ip iproute2'
 
 missing() {
   printf '%s\n' "$needed" | while read -r program package; do

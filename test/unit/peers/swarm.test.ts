@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { describe, it } from 'node:test'
+import { GOSSIP_BURST } from '../../../src/peers/swarm/limits.ts'
 import { eventually } from '../../support/mesh-node.ts'
 import { type SwarmNode, startSwarm } from '../../support/swarm-node.ts'
 
@@ -105,6 +106,29 @@ describe('a swarm', () => {
     await eventually('the blame', () => b.offences.includes(`${a.id} protocol`))
     assert.ok(c.heard.every(({ data }) => String(data).startsWith('good')))
     await assert.rejects(a.swarm.publish(Buffer.alloc(64 * 1024 + 1)), RangeError)
+  })
+
+  it('lets nobody gossip without end, and names who tries', async () => {
+    await using flooder = await startSwarm()
+    await using node = await startSwarm()
+    await using honest = await startSwarm()
+    await flooder.connect(node)
+    await honest.connect(node)
+    await eventually('gossip to arrive', () => {
+      void honest.swarm.publish(Buffer.from(`hello ${Math.random()}`))
+      return node.heard.length > 0
+    })
+    await eventually('the blame', () => {
+      for (let i = 0; i < 20; i++) void flooder.swarm.publish(Buffer.from(`flood ${Math.random()}`))
+      return node.offences.includes(`${flooder.id} flood`)
+    })
+    assert.ok(node.heard.filter(({ data }) => String(data).startsWith('flood')).length <= GOSSIP_BURST + 20)
+    node.heard.length = 0
+    await eventually('others to be heard', () => {
+      void honest.swarm.publish(Buffer.from(`still ${Math.random()}`))
+      return node.heard.some(({ data }) => String(data).startsWith('still'))
+    })
+    assert.ok(node.offences.every((offence) => offence.startsWith(flooder.id)))
   })
 
   it('survives connections that say nothing, or nonsense', async () => {
