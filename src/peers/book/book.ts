@@ -7,6 +7,7 @@
 import type { Logger } from '../../util/log.ts'
 import { formatPeerAddress, type PeerAddress } from '../address.ts'
 import { PeerAddressError, UnknownPeerError } from '../errors.ts'
+import { FIRST_DELAY } from './backoff.ts'
 import { readBookFile, writeBookFile } from './file.ts'
 import { isBanned, type Offence, penalize, penaltyOf } from './penalty.ts'
 import { addAddresses, newRecord, type PeerOrigin, type PeerRecord, preferAddress } from './record.ts'
@@ -112,7 +113,8 @@ export class PeerBook {
   learn(id: string, addresses: readonly string[]): PeerRecord {
     const known = this.#byId.get(id)
     if (known !== undefined) {
-      addAddresses(known, addresses)
+      // A peer that moved is tried where it is now, whatever was to be waited for at the old place.
+      if (addAddresses(known, addresses)) known.retryAt = Math.min(known.retryAt, this.#now() + FIRST_DELAY)
       return known
     }
     if (this.#count('learnt') >= MAX_LEARNT_PEERS) this.#forgetOne()

@@ -70,7 +70,16 @@ export function preferAddress(record: PeerRecord, address: string): void {
   )
 }
 
-/** Adds addresses that others told of behind those that are known. */
-export function addAddresses(record: PeerRecord, addresses: readonly string[]): void {
-  record.addresses = [...new Set([...record.addresses, ...addresses])].slice(0, MAX_ADDRESSES)
+/**
+ * Adds addresses that were told of. The one that worked last stays first; what is new comes before what is old, so that a peer that moved
+ * is found.
+ *
+ * @returns whether any was not known
+ */
+export function addAddresses(record: PeerRecord, told: readonly string[]): boolean {
+  const [first, ...rest] = record.addresses
+  const isNew = told.some((address) => !record.addresses.includes(address))
+  const merged = [...(first === undefined ? [] : [first]), ...told, ...rest]
+  record.addresses = [...new Set(merged)].slice(0, MAX_ADDRESSES)
+  return isNew
 }

@@ -9,7 +9,7 @@ import { Redialler } from '../book/redialler.ts'
 import { PeerUnreachableError } from '../errors.ts'
 import type { ConnectedPeer, Swarm } from '../swarm/swarm.ts'
 import type { MeshAdmission } from './admission.ts'
-import { usableAddresses } from './peer-exchange.ts'
+import { isLoopback, usableAddresses } from './peer-exchange.ts'
 
 export interface ConnectionsComponents {
   readonly book: PeerBook
@@ -37,17 +37,16 @@ export class Connections {
     )
   }
 
-  connected({ id, addresses, dialled }: ConnectedPeer): PeerRecord {
+  connected({ id, addresses, remote, dialled }: ConnectedPeer): PeerRecord {
     const { book, logger } = this.#components
     const record = book.learn(id, [])
-    const near = dialled === undefined || /^\/(ip4\/127|ip6\/::1|dns)/.test(dialled)
-    addAddresses(record, usableAddresses(addresses, near))
-    if (dialled !== undefined) preferAddress(record, dialled)
+    addAddresses(record, usableAddresses(addresses, isLoopback(remote)))
+    if (dialled) preferAddress(record, remote)
     record.state = 'connected'
     record.lastSeen = Date.now()
     record.failures = 0
     delete record.failure
-    logger.info({ peer: record.name ?? id, address: dialled }, 'connected to a peer')
+    logger.info({ peer: record.name ?? id, address: remote, dialled }, 'connected to a peer')
     return record
   }
 

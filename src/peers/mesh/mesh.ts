@@ -28,7 +28,7 @@ import { MeshAdmission, type MeshPolicy } from './admission.ts'
 import { Connections } from './connections.ts'
 import { Greeting } from './greeting.ts'
 import { Inventories } from './inventories.ts'
-import { PeerExchange } from './peer-exchange.ts'
+import { PeerExchange, usableAddresses } from './peer-exchange.ts'
 import { Providers } from './providers.ts'
 import { type InventorySource, SharedPackages } from './shared-packages.ts'
 import { type PeerStatus, statusOf } from './status.ts'
@@ -355,7 +355,7 @@ export class Mesh implements Startable {
         events: {
           connected: (peer) => {
             this.#connections.connected(peer)
-            this.#greeting.connected(peer.id, peer.dialled !== undefined)
+            this.#greeting.connected(peer.id, peer.dialled)
           },
           disconnected: (id) => {
             this.#connections.disconnected(id)
@@ -363,7 +363,8 @@ export class Mesh implements Startable {
             this.#inventories.disconnected(id)
           },
           discovered: (id, addresses) => {
-            if (id !== this.id && this.#admission.admits(id)) this.#book.learn(id, addresses)
+            if (id === this.id || !this.#admission.admits(id)) return
+            this.#book.learn(id, usableAddresses(addresses, false))
           },
           gossip: (neighbour, data) => this.#inventories.gossip(neighbour, data),
           misconduct: (id, offence, details) => this.#penalize(id, offence, details),

@@ -70,7 +70,7 @@ export class PeerExchange {
       { limit: 0 },
       { signal: context.stopping },
     )
-    const near = book.get(peer)?.addresses.some((address) => LOOPBACK.test(address)) ?? false
+    const near = book.get(peer)?.addresses.some(isLoopback) ?? false
     for (const record of peers) {
       const told = understand(record)
       if (told === undefined || told.id === swarm.id || !admits(told.id)) continue
@@ -97,10 +97,15 @@ export class PeerExchange {
   }
 }
 
+/** Whether an address is one of this machine, whoever names it. */
+export function isLoopback(address: string): boolean {
+  return LOOPBACK.test(address)
+}
+
 /** Those of the addresses that are worth a dial. @param near whether they come from a node of this machine */
 export function usableAddresses(addresses: readonly string[], near: boolean): string[] {
   return addresses.filter((address) => {
-    if (UNUSABLE.test(address) || (!near && LOOPBACK.test(address))) return false
+    if (UNUSABLE.test(address) || (!near && isLoopback(address))) return false
     try {
       parsePeerAddress(address)
       return true

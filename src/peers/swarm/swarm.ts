@@ -26,7 +26,7 @@ export interface SwarmInit extends SwarmSettings {
 
 /** What the swarm tells. All are called from event handlers and must not throw. */
 export interface SwarmEvents {
-  /** A peer of this network is connected. `addresses`: where it says it can be reached, and where it was. */
+  /** A peer of this network is connected. */
   connected(peer: ConnectedPeer): void
   disconnected(id: string): void
   /** A node was seen on the local network. */
@@ -38,10 +38,12 @@ export interface SwarmEvents {
 
 export interface ConnectedPeer {
   readonly id: string
-  /** Multiaddrs without peer id. */
+  /** Where it says that it can be reached: multiaddrs without peer id. */
   readonly addresses: readonly string[]
-  /** The address that we dialled; absent when it called. */
-  readonly dialled?: string
+  /** The other end of the connection. */
+  readonly remote: string
+  /** Whether we called it, and not it us. */
+  readonly dialled: boolean
 }
 
 export interface SwarmComponents {
@@ -254,7 +256,8 @@ export class Swarm implements Startable {
     this.#components.events.connected({
       id,
       addresses: listenAddrs.map(withoutPeerId),
-      ...(connection.direction === 'outbound' && { dialled: withoutPeerId(connection.remoteAddr) }),
+      remote: withoutPeerId(connection.remoteAddr),
+      dialled: connection.direction === 'outbound',
     })
   }
 

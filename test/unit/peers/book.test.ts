@@ -80,6 +80,22 @@ describe('the book of peers', () => {
     assert.throws(() => book.find('office'))
   })
 
+  it('finds a peer that has moved, soon, and keeps where it was', async () => {
+    const book = open()
+    const record = book.learn('p', ['/ip4/192.0.2.1/tcp/1', '/ip4/192.0.2.1/tcp/2'])
+    record.retryAt = time + 3_600_000
+    book.learn('p', ['/ip4/192.0.2.1/tcp/2'])
+    assert.equal(record.retryAt, time + 3_600_000)
+    book.learn('p', ['/ip4/192.0.2.9/tcp/1'])
+    assert.equal(record.retryAt, time + FIRST_DELAY)
+    assert.deepEqual(
+      record.addresses.map((address) => address.slice(5)),
+      ['192.0.2.1/tcp/1', '192.0.2.9/tcp/1', '192.0.2.1/tcp/2'],
+    )
+    const many = Array.from({ length: 20 }, (_, i) => `/ip4/192.0.2.3/tcp/${i + 1}`)
+    assert.equal(book.learn('p', many).addresses[0], '/ip4/192.0.2.1/tcp/1')
+  })
+
   it('is bounded: many peers, many addresses', async () => {
     const book = open()
     await book.add(A)
