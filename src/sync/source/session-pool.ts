@@ -67,7 +67,9 @@ export class SessionPool {
     throwIfAborted(signal)
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const leave = () => {
-      this.#waiting.splice(this.#waiting.indexOf(resolve), 1)
+      const at = this.#waiting.indexOf(resolve)
+      // Whoever was called already is in the queue no more, and nobody else may lose the turn for it.
+      if (at >= 0) this.#waiting.splice(at, 1)
       reject(abortedError(signal as AbortSignal))
     }
     this.#waiting.push(resolve)
