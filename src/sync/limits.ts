@@ -40,6 +40,8 @@ export const NEGATIVE_ENTRIES = 65_536
 
 /** A client that waits for a NAR gets its 404 when nothing has come for so long. */
 export const ARRIVAL_STALL = 2_000
+/** The same once everything has come: proving and publishing it is our own work. */
+export const PUBLISHING_STALL = 30_000
 /** What counts as something having come: a source that trickles is as good as dead to whoever waits. */
 export const ARRIVAL_PROGRESS_BYTES = 16 * 1024
 /** Closures that are pulled at once because clients asked for them. Further ones wait for their turn. */

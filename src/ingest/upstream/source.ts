@@ -6,7 +6,7 @@ import { DEFAULT_STORE_DIR, isHashPart, type StorePath } from '../../nix/store-p
 import type { PackageSource } from '../../store/api.ts'
 import { errorMessage, GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
-import { abortedError, throwIfAborted } from '../abort.ts'
+import { throwIfAborted, unlessAborted } from '../abort.ts'
 import type { CacheFiles } from './cache-files.ts'
 import { COMPRESSIONS, decompress } from './codec/decompress.ts'
 import { UpstreamInvalidError, UpstreamMissingError, UpstreamNarError } from './errors.ts'
@@ -116,7 +116,7 @@ export class UpstreamSource implements PackageSource {
         yield chunk
       }
     } catch (error) {
-      if (options.signal?.aborted) throw abortedError(options.signal)
+      throwIfAborted(options.signal)
       if (error instanceof GachixError) throw error
       throw new UpstreamNarError(
         this.name,
@@ -166,15 +166,7 @@ export class UpstreamSource implements PackageSource {
       this.#checked = undefined
       throw error
     })
-    if (signal === undefined) return this.#checked
-    const { promise, reject } = Promise.withResolvers<never>()
-    const abort = () => reject(abortedError(signal))
-    signal.addEventListener('abort', abort, { once: true })
-    try {
-      await Promise.race([this.#checked, promise])
-    } finally {
-      signal.removeEventListener('abort', abort)
-    }
+    await unlessAborted(this.#checked, signal)
   }
 
   async #readCacheInfo(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { ExpectedPackage } from '../../store/api.ts'
-import { ARRIVAL_PROGRESS_BYTES } from '../limits.ts'
+import { ARRIVAL_PROGRESS_BYTES, ARRIVAL_STALL, PUBLISHING_STALL } from '../limits.ts'
 
 /** One pull under way that clients wait for. */
 export class Arrival {
@@ -9,6 +9,7 @@ export class Arrival {
   #bytes = 0
   #counted = 0
   #progress = performance.now()
+  #patience = ARRIVAL_STALL
 
   constructor() {
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -21,6 +22,16 @@ export class Arrival {
     return this.#progress
   }
 
+  /** Milliseconds that the pull has left to show that it gets on. */
+  get timeLeft(): number {
+    return this.#progress + this.#patience - performance.now()
+  }
+
+  /** Whether waiting for it makes no sense any more. */
+  get hasStalled(): boolean {
+    return this.timeLeft <= 0
+  }
+
   /** Bytes have come. Only a fair number of them counts: a source that trickles is as good as dead to who waits. */
   came(bytes: number): void {
     this.#bytes += bytes
@@ -31,7 +42,22 @@ export class Arrival {
   /** Something else than bytes shows that the pull gets on. */
   moved(): void {
     this.#counted = this.#bytes
+    this.#patience = ARRIVAL_STALL
     this.#progress = performance.now()
+  }
+
+  /** All has come; what is left to do is our own work, which no source can hold up. */
+  publishing(): void {
+    this.moved()
+    this.#patience = PUBLISHING_STALL
+  }
+
+  /** Gets on as long as another one does that it waits for. */
+  follow(other: Arrival): void {
+    const [own, others] = [this.#progress + this.#patience, other.#progress + other.#patience]
+    if (others <= own) return
+    this.#progress = other.#progress
+    this.#patience = other.#patience
   }
 
   end(): void {

@@ -39,6 +39,7 @@ export class PullThrough implements OnDemand, Startable {
   readonly #stopped = new AbortController()
   readonly #running = new Set<Promise<void>>()
   readonly #queue: Array<() => void> = []
+  readonly #pulls = new Set<Arrival>()
   #pulling = 0
 
   constructor(components: PullThroughComponents) {
@@ -62,7 +63,8 @@ export class PullThrough implements OnDemand, Startable {
 
   async find(hash: string, options: AbortOptions = {}): Promise<ExpectedPackage | undefined> {
     const expected = this.#arrivals.get(hash)
-    if (expected !== undefined) return expected
+    // Of a pull that has stalled nothing can be promised: another cache of the client's may have the package.
+    if (expected !== undefined) return expected.arrival.hasStalled ? undefined : expected
     if (this.#missing.has(hash) || this.#stopped.signal.aborted) return undefined
     let asking = this.#asking.get(hash)
     if (asking === undefined) {
@@ -80,9 +82,8 @@ export class PullThrough implements OnDemand, Startable {
       if (store.has(hash)) return true
       const arrival = this.#arrivals.get(hash)?.arrival
       if (arrival === undefined) return false
-      const left = arrival.lastProgress + ARRIVAL_STALL - performance.now()
-      if (left <= 0) return false
-      await pause(left, arrival.ended, options.signal)
+      if (arrival.hasStalled) return false
+      await pause(arrival.timeLeft, arrival.ended, options.signal)
       throwIfAborted(options.signal)
     }
   }
@@ -141,6 +142,7 @@ export class PullThrough implements OnDemand, Startable {
     const { hash } = info.storePath
     try {
       await this.#turn(arrival)
+      this.#pulls.add(arrival)
       await puller.pull([hash], {
         from: ordered(links()).filter(({ health }) => !health.resting),
         signal: this.#stopped.signal,
@@ -149,6 +151,8 @@ export class PullThrough implements OnDemand, Startable {
           this.#arrivals.expect(expectedOf(found), arrival)
         },
         onBytes: (bytes) => arrival.came(bytes),
+        onPublishing: () => arrival.publishing(),
+        onWaiting: (others) => this.#follow(arrival, others),
         onEvent: ({ type }) => {
           if (type === 'package') arrival.moved()
         },
@@ -160,21 +164,32 @@ export class PullThrough implements OnDemand, Startable {
       }
     } finally {
       this.#pulling--
+      this.#pulls.delete(arrival)
       this.#queue.shift()?.()
       this.#arrivals.forget(arrival)
       arrival.end()
     }
   }
 
-  /** Waits until fewer pulls run than may. Meanwhile those who wait for this one see that it gets on. */
+  /** Waits until fewer pulls run than may. Meanwhile this one gets on as far as those that it waits for do. */
   async #turn(arrival: Arrival): Promise<void> {
     this.#pulling++
     if (this.#pulling <= PULLS_AT_ONCE) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#queue.push(resolve)
-    const beat = setInterval(() => arrival.moved(), ARRIVAL_STALL / 4)
-    await promise.finally(() => clearInterval(beat))
+    this.#follow(arrival, promise)
+    await promise
     arrival.moved()
+  }
+
+  /** Until something has ended that a pull waits for, those who wait for the pull see whether the others get on. */
+  #follow(arrival: Arrival, ended: Promise<unknown>): void {
+    const look = () => {
+      for (const other of this.#pulls) arrival.follow(other)
+    }
+    const timer = setInterval(look, ARRIVAL_STALL / 8)
+    const stop = () => clearInterval(timer)
+    ended.then(stop, stop)
   }
 }
 
@@ -213,9 +228,12 @@ async function pause(
   ended: Promise<void>,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  if (signal?.aborted) return
   const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, milliseconds)
-  signal?.addEventListener('abort', () => resolve(), { once: true })
+  const wake = () => resolve()
+  const timer = setTimeout(wake, milliseconds)
+  signal?.addEventListener('abort', wake, { once: true })
   await Promise.race([promise, ended])
+  signal?.removeEventListener('abort', wake)
   clearTimeout(timer)
 }

@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../../ingest/abort.ts'
+import { throwIfAborted, unlessAborted } from '../../ingest/abort.ts'
 import type { PackageStore } from '../../store/api.ts'
 import type { SyncEvent } from '../../store/sync-event.ts'
 import { errorMessage } from '../../util/errors.ts'
@@ -21,6 +21,10 @@ export interface PullOptions extends AbortOptions {
   readonly onFound?: (planned: Planned) => void
   /** Told of bytes as they come over the wire. */
   readonly onBytes?: (bytes: number) => void
+  /** Told when everything of a source's share has come and is being proven and published. */
+  readonly onPublishing?: () => void
+  /** Told when the pull waits for others that fetch the same packages; ends when it goes on. */
+  readonly onWaiting?: (others: Promise<unknown>) => void
 }
 
 /** What came of a pull. */
@@ -93,7 +97,7 @@ export class Puller {
       present ??= plan.present.size
       const claim = this.#claims.claim(plan.missing.map(({ found }) => found.info.storePath.hash))
       try {
-        await Promise.all(claim.others)
+        await this.#wait(claim.others, options)
         const own = claimed(plan, claim.mine, store)
         // Those who should have fetched the rest have failed: their part has to be planned as well.
         if (own === undefined) continue
@@ -111,6 +115,13 @@ export class Puller {
     progress.report()
     const { packages, bytes, received } = progress
     return { added: packages, bytes, present: present ?? roots.length, received, sources }
+  }
+
+  async #wait(others: readonly Promise<void>[], options: PullOptions): Promise<void> {
+    if (others.length === 0) return
+    const ended = unlessAborted(Promise.all(others), options.signal)
+    options.onWaiting?.(ended)
+    await ended
   }
 
   async #execute(
@@ -133,6 +144,7 @@ export class Puller {
               options.onBytes?.(bytes)
               progress.came(name, bytes)
             },
+            onPublishing: () => options.onPublishing?.(),
             onPackage: (info) => {
               sources[name] = (sources[name] ?? 0) + 1
               progress.published(info)

@@ -1,5 +1,5 @@
 import { parseCommit } from '../../git/commit.ts'
-import { throwIfAborted } from '../../ingest/abort.ts'
+import { throwIfAborted, unlessAborted } from '../../ingest/abort.ts'
 import type {
   FetchRequest,
   PackageStore,
@@ -144,7 +144,7 @@ export class Transfer {
         release()
       }
       if (others.length === 0) return
-      await Promise.all(others)
+      await unlessAborted(Promise.all(others), options.signal)
       throwIfAborted(options.signal)
     }
   }

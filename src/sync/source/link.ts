@@ -45,6 +45,8 @@ const LIES: ReadonlySet<string> = new Set([
 export interface FetchOptions extends AbortOptions {
   /** Told of bytes as they come over the wire. */
   readonly onBytes: (bytes: number) => void
+  /** Told when everything has come, and nothing is left to do but to prove and publish it. */
+  readonly onPublishing: () => void
   /** Told of each package that has been proven. */
   readonly onPackage: (info: PathInfo) => void
 }

@@ -69,6 +69,7 @@ export class NarLink implements SourceLink {
       await session.abort()
       throw error
     }
+    options.onPublishing()
     await session.finish()
   }
 

@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../../ingest/abort.ts'
+import { throwIfAborted, unlessAborted } from '../../ingest/abort.ts'
 import { MAX_NARINFO_SIZE } from '../../nix/narinfo.ts'
 import type { SecretKey } from '../../nix/signature.ts'
 import type { PackageStore, Quarantine, RepositorySession } from '../../store/api.ts'
@@ -88,6 +88,7 @@ export class RepositoryLink implements SourceLink {
           proving = transfer.prove(batch)
           proving.catch(() => {})
         }
+        options.onPublishing()
       } finally {
         await proving
       }
@@ -124,7 +125,7 @@ export class RepositoryLink implements SourceLink {
       } finally {
         release()
       }
-      await Promise.all(others)
+      await unlessAborted(Promise.all(others), options.signal)
       throwIfAborted(options.signal)
     }
   }
