@@ -60,6 +60,13 @@ export const FOLLOW_CHUNK = 4096
 export const FOLLOW_RETRY = 2_000
 export const FOLLOW_LONGEST_RETRY = 120_000
 
+/** Until a repository is ready to be asked. In version 0 of Git's protocol it tells all of its refs before. */
+export const OPENING_TIME = 300_000
+/** A repository that makes us wait so long for `SLOW_BYTES` is given up; one that trickles would hold a pull for ever. */
+export const SLOW_TIME = 120_000
+/** What has to come in that time. Git's server sends a sign of life of 5 bytes every 5 s while it counts. */
+export const SLOW_BYTES = 32 * 1024
+
 /** Connections to one repository that are kept at once. */
 export const SESSIONS_PER_SOURCE = 4
 /** How long a connection is kept that nobody uses. */

@@ -12,6 +12,7 @@ import { Claims } from '../../src/sync/claims.ts'
 import { PullThrough } from '../../src/sync/on-demand/on-demand.ts'
 import { Puller } from '../../src/sync/pull/puller.ts'
 import type { SourceLink } from '../../src/sync/source/link.ts'
+import type { Patience } from '../../src/sync/source/patient-session.ts'
 import { RepositoryLink } from '../../src/sync/source/repository-link.ts'
 import { SharedQuarantine } from '../../src/sync/source/shared-quarantine.ts'
 import type { SourceKind } from '../../src/sync/source/source.ts'
@@ -103,6 +104,7 @@ export interface ReplicaSource {
   readonly source: RepositorySource
   readonly kind?: SourceKind
   readonly trust?: Partial<TrustRule>
+  readonly patience?: Patience
 }
 
 /** A store that pulls from other repositories. */
@@ -123,10 +125,10 @@ export class Replica implements AsyncDisposable {
       quarantine: new SharedQuarantine((name) => store.quarantine(name)),
       claims: new Claims(),
     }
-    this.links = sources.map(({ source, kind = 'remote', trust }) => {
+    this.links = sources.map(({ source, kind = 'remote', trust, patience }) => {
       const rule = { requireSignatures: true, publicKeys: [TEAM_KEY.publicKey], ...trust }
       const facts = { name: source.name, kind, trust: rule, gives: 'objects', repository: source } as const
-      return new RepositoryLink(facts, components)
+      return new RepositoryLink(facts, { ...components, ...(patience && { patience }) })
     })
     const links = () => this.links
     this.puller = new Puller({ store, links, logger: silentLogger })

@@ -99,11 +99,8 @@ class Asking {
     if (lacking !== undefined) {
       const own = refused.filter(({ message }) => message.includes(lacking))
       const asked = this.#links.map(({ source }) => source.name)
-      throw new PackageUnavailableError(lacking, asked, [
-        ...own,
-        ...this.#failed.values(),
-        ...(this.#options.failed ?? []),
-      ])
+      const reasons = new Set([...own, ...this.#failed.values(), ...(this.#options.failed ?? [])])
+      throw new PackageUnavailableError(lacking, asked, [...reasons])
     }
     return result
   }

@@ -5,14 +5,16 @@ import type { PackageStore, Quarantine, RepositorySession } from '../../store/ap
 import { parseStoredNarInfo } from '../../store/stored-narinfo.ts'
 import { GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
-import { checkTrust } from '../admit/trust.ts'
+import { checkTrust, UntrustedPackageError } from '../admit/trust.ts'
 import { vouchedFor } from '../admit/vouched-for.ts'
 import type { Claims } from '../claims.ts'
 import { narinfoLimits, PACKAGES_A_REQUEST } from '../limits.ts'
+import { SourceFailedError } from '../pull/errors.ts'
 import { inBatches } from '../repository/batches.ts'
 import { type Announced, IncompletePackError, Transfer } from '../repository/transfer.ts'
 import { HealthRecord } from './health.ts'
 import type { FetchOptions, Findings, Found, SourceLink, Verdict } from './link.ts'
+import { DEFAULT_PATIENCE, type Patience } from './patient-session.ts'
 import { SessionPool } from './session-pool.ts'
 import type { SharedQuarantine } from './shared-quarantine.ts'
 import type { RepositoryBacked, Source } from './source.ts'
@@ -27,6 +29,8 @@ export interface RepositoryLinkComponents {
   readonly mayHave?: (hash: string) => boolean
   /** Told what came of fetching a package. */
   readonly judge?: (hash: string, verdict: Verdict, details: string) => void
+  /** How slow the repository may be; default `DEFAULT_PATIENCE`. */
+  readonly patience?: Patience
 }
 
 /** A source that is a repository in gachix's format: a Git remote, a peer. */
@@ -39,7 +43,7 @@ export class RepositoryLink implements SourceLink {
   constructor(source: Source & RepositoryBacked, components: RepositoryLinkComponents) {
     this.source = source
     this.#components = components
-    this.#sessions = new SessionPool(source.repository, this.health)
+    this.#sessions = new SessionPool(source.repository, this.health, components.patience ?? DEFAULT_PATIENCE)
   }
 
   mayHave(hash: string): boolean {
@@ -156,7 +160,7 @@ export class RepositoryLink implements SourceLink {
       } catch (error) {
         throwIfAborted(options.signal)
         if (!(error instanceof GachixError)) throw error
-        into.refused.push(error)
+        into.refused.push(error instanceof UntrustedPackageError ? error : new SourceFailedError(name, error))
       }
     }
   }

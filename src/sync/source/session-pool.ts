@@ -3,11 +3,13 @@ import type { RepositorySession, RepositorySource } from '../../store/api.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import { SESSION_IDLE, SESSIONS_PER_SOURCE } from '../limits.ts'
 import type { HealthRecord } from './health.ts'
+import { openPatiently, type Patience } from './patient-session.ts'
 
 /** Conversations with one repository, kept for a while: opening one over SSH takes longer than most questions. */
 export class SessionPool {
   readonly #repository: RepositorySource
   readonly #health: HealthRecord
+  readonly #patience: Patience
   readonly #idle: RepositorySession[] = []
   readonly #used = new Set<RepositorySession>()
   readonly #waiting: Array<() => void> = []
@@ -15,8 +17,9 @@ export class SessionPool {
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(repository: RepositorySource, health: HealthRecord) {
+  constructor(repository: RepositorySource, health: HealthRecord, patience: Patience) {
     this.#repository = repository
+    this.#patience = patience
     this.#health = health
   }
 
@@ -28,7 +31,7 @@ export class SessionPool {
     let before = { received: 0, sent: 0 }
     let sound = false
     try {
-      session = this.#idle.pop() ?? (await this.#repository.open(options))
+      session = this.#idle.pop() ?? (await openPatiently(this.#repository, this.#patience, options))
       before = { received: session.bytesReceived, sent: session.bytesSent }
       this.#used.add(session)
       const result = await work(session)
