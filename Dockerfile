@@ -39,9 +39,9 @@ ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=2 HOME=/data
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-EXPOSE 8080
+EXPOSE 8080 4042
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
-  CMD ["gachix", "--config", "/etc/gachix/config.yaml", "status", "--json"]
+  CMD ["gachix", "--config", "/etc/gachix/config.yaml", "status"]
 ENTRYPOINT ["gachix", "--config", "/etc/gachix/config.yaml"]
 CMD ["serve"]

@@ -1,6 +1,9 @@
 #!/bin/sh
 # Makes sure that the programs which the tests run are on this machine. Installs what is missing through apt where
 # that is allowed (root, Debian); otherwise says in one line what is missing and fails. Takes no time when all is there.
+#
+#   sh test/setup.sh           what npm test needs
+#   sh test/setup.sh install   and what builds the container image without an engine
 set -eu
 
 # Program and Debian package, one pair a line.
@@ -24,6 +27,9 @@ strace strace
 mandoc mandoc
 mount mount
 ip iproute2'
+if [ "${1:-}" = install ]; then needed="$needed
+buildah buildah
+mmdebstrap mmdebstrap"; fi
 
 missing() {
   printf '%s\n' "$needed" | while read -r program package; do

@@ -1,14 +1,15 @@
 /** The npm package as its users get it: packed, installed elsewhere, and run with Node 24 and nothing else of ours. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { fencedBlocks } from '../support/documents.ts'
 import { GachixNode } from '../support/gachix.ts'
 import { NixStore } from '../support/nix.ts'
 import { NixClient } from '../support/nix-client.ts'
-import { freePort, run } from '../support/process.ts'
+import { attempt, freePort, run } from '../support/process.ts'
 
 const CHECKOUT = join(import.meta.dirname, '../..')
 
@@ -37,6 +38,8 @@ test('packed and installed: serve, add from a real daemon, list, use', async () 
     await symlink(process.execPath, join(prefix, 'bin/node'))
     const manual = await readFile(join(prefix, 'share/man/man1/gachix.1'), 'utf8')
     assert.equal(manual, await readFile(join(CHECKOUT, 'deploy/gachix.1'), 'utf8'))
+
+    await installAsService(prefix, folder)
 
     await using nix = await NixStore.start()
     const [path] = await nix.build(['plain'])
@@ -71,3 +74,31 @@ test('packed and installed: serve, add from a real daemon, list, use', async () 
     await rm(folder, { recursive: true, force: true })
   }
 })
+
+/** The commands of deploy/README.md, as they stand there, on this system seen through a layer that takes what they write. */
+async function installAsService(prefix: string, folder: string): Promise<void> {
+  const readme = await readFile(join(CHECKOUT, 'deploy/README.md'), 'utf8')
+  const [commands] = fencedBlocks(readme, 'sh')
+  const script = `
+    layer=$1; prefix=$2
+    mount -t tmpfs none "$layer"
+    mkdir "$layer/upper" "$layer/work" "$layer/root"
+    mount -t overlay -o "lowerdir=/,upperdir=$layer/upper,workdir=$layer/work" none "$layer/root"
+    for folder in proc dev sys tmp; do mount --rbind "/$folder" "$layer/root/$folder"; done
+    ln -s "$prefix/bin/gachix" "$layer/root/usr/local/bin/gachix"
+    chroot "$layer/root" env -i PATH="$prefix/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \\
+      npm_config_prefix="$prefix" sh -eux
+  `
+  const layer = join(folder, 'layer')
+  await mkdir(layer)
+  const unit = '/etc/systemd/system/gachix'
+  const checks = `systemd-analyze verify ${unit}.service ${unit}.socket
+    stat -c '%U %G %a %n' /var/lib/gachix /etc/gachix/config.yaml`
+  const inside = ['--mount', '--propagation', 'private', 'sh', '-eu', '-c', script, 'sh', layer, prefix]
+  const done = await attempt('unshare', inside, { input: `${commands}\n${checks}\n` })
+  assert.equal(done.code, 0, done.stderr)
+  const said = done.stdout.toString()
+  assert.match(said, /^gachix gachix 750 \/var\/lib\/gachix$/m)
+  assert.match(said, /^root gachix 640 \/etc\/gachix\/config\.yaml$/m)
+  assert.doesNotMatch(done.stderr, /gachix\.(service|socket):/, 'systemd found no fault in the units')
+}
