@@ -7,6 +7,7 @@ import { daemonCheck } from './checks/daemon.ts'
 import { diskCheck } from './checks/disk.ts'
 import { keysCheck } from './checks/keys.ts'
 import { lockCheck } from './checks/lock.ts'
+import { meshCheck } from './checks/mesh.ts'
 import { nodeCheck } from './checks/node.ts'
 import { permissionsCheck } from './checks/permissions.ts'
 import { programsCheck } from './checks/programs.ts'
@@ -29,6 +30,7 @@ export const CHECKS: readonly Check[] = [
   nodeCheck,
   daemonCheck,
   sourcesCheck,
+  meshCheck,
   clientCheck,
 ]
 

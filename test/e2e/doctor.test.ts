@@ -13,7 +13,7 @@ import {
   utimes,
   writeFile,
 } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { before, beforeEach, describe, test } from 'node:test'
@@ -56,6 +56,7 @@ async function install(): Promise<Installation> {
     GACHIX__STORE__USE_LOCAL_NIX_DAEMON: 'false',
     GACHIX__STORE__SIGN_PRIVATE_KEY_PATH: key,
     GACHIX__SERVER__PORT: String(port),
+    GACHIX__MESH__LISTEN: '/ip4/127.0.0.1/tcp/0',
   }
   const made = await runHere(['key', 'generate', '--name', 'doctor.test-1', '--out', key], env)
   assert.equal(made.code, 0, made.stderr)
@@ -255,6 +256,35 @@ const FAULTS: Fault[] = [
     async () => ({ GACHIX__STORE__UPSTREAMS: 'http://127.0.0.1:1', GACHIX__TRUST__PUBLIC_KEYS: TRUSTED }),
   ],
   [
+    'PRE_SHARED_KEY_UNUSABLE',
+    'error',
+    /another node of this mesh/,
+    async ({ sandbox }) => ({ GACHIX__MESH__PRE_SHARED_KEY_PATH: sandbox.file('psk') }),
+  ],
+  [
+    'PRE_SHARED_KEY_READABLE',
+    'error',
+    /chmod 600 \S+\/psk/,
+    async ({ sandbox }) => {
+      const key = `/key/swarm/psk/1.0.0/\n/base16/\n${'0'.repeat(64)}\n`
+      await writeFile(sandbox.file('psk'), key, { mode: 0o644 })
+      return { GACHIX__MESH__PRE_SHARED_KEY_PATH: sandbox.file('psk') }
+    },
+  ],
+  ['MESH_CLOSED', 'warning', /gachix peer id/, async () => ({ GACHIX__MESH__POLICY: 'allow-list' })],
+  [
+    'MESH_ADDRESS_UNUSABLE',
+    'error',
+    /mesh\.listen/,
+    async ({ cleanups }) => {
+      const other = createServer().listen(0, '127.0.0.1')
+      await once(other, 'listening')
+      cleanups.push(() => other.close())
+      return { GACHIX__MESH__LISTEN: `/ip4/127.0.0.1/tcp/${(other.address() as AddressInfo).port}` }
+    },
+  ],
+  ['PEER_UNREACHABLE', 'warning', /mesh\.peers/, async () => ({ GACHIX__MESH__PEERS: '127.0.0.1:1' })],
+  [
     'CLIENT_NOT_CONFIGURED',
     'warning',
     /gachix use --write/,
@@ -312,8 +342,11 @@ describe('gachix doctor', () => {
 
 test('finds nothing at a node that serves beside a real daemon, for people as for scripts', async () => {
   await using nix = await NixStore.start()
-  await using gachix = await Gachix.create({ daemonSocket: nix.socket })
-  const node = await gachix.serve({ GACHIX__SERVER__PORT: String(port) }, [], port)
+  await using gachix = await Gachix.create({
+    daemonSocket: nix.socket,
+    env: { GACHIX__MESH__LISTEN: '/ip4/127.0.0.1/tcp/0' },
+  })
+  const node = await gachix.serve({}, [], port)
   const env = { GACHIX__SERVER__PORT: String(port), NIX_CONF_DIR: gachix.env.HOME! }
   const before = await gachix.attempt(['doctor'], env)
   assert.equal(before.code, 0, before.stdout.toString())

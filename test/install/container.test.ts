@@ -80,7 +80,11 @@ describe('the container image', () => {
     await rm(big)
     const [root] = await nix.build(['plain'])
     const port = await freePort()
-    const env = { GACHIX__SERVER__PORT: String(port), NIX_DAEMON_SOCKET_PATH: '/mnt/nix-daemon' }
+    const env = {
+      NIX_DAEMON_SOCKET_PATH: '/mnt/nix-daemon',
+      GACHIX__SERVER__PORT: String(port),
+      GACHIX__MESH__LISTEN: '/ip4/127.0.0.1/tcp/0',
+    }
     await using container = await Container.start(image, { env, daemonSocket: nix.socket })
     const url = `http://127.0.0.1:${port}`
     await until(

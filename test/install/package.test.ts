@@ -49,6 +49,7 @@ test('packed and installed: serve, add from a real daemon, list, use', async () 
       NIX_DAEMON_SOCKET_PATH: nix.socket,
       NIX_CONF_DIR: join(folder, 'etc'),
       GACHIX__SERVER__PORT: String(await freePort()),
+      GACHIX__MESH__LISTEN: '/ip4/127.0.0.1/tcp/0',
     }
     const gachix = async (...args: string[]) => (await run('gachix', args, { cwd: folder, env })).toString()
     const manifest = JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'utf8')) as { version: string }

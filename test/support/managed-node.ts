@@ -8,6 +8,9 @@ import { collectOutput, stopChild, until } from './process.ts'
 
 const MANAGER = join(import.meta.dirname, 'service-manager.pl')
 
+/** Any number of nodes can run beside each other. */
+const OWN_PORTS = { GACHIX__SERVER__PORT: '0', GACHIX__MESH__LISTEN: '/ip4/127.0.0.1/tcp/0' }
+
 export interface ManagedOptions {
   /** Listening sockets that are handed to the node. */
   readonly sockets?: number
@@ -33,7 +36,7 @@ export class ManagedNode implements AsyncDisposable {
   static async start(options: ManagedOptions = {}): Promise<ManagedNode> {
     const folder = await mkdtemp(join(tmpdir(), 'gachix-managed-'))
     const { sockets = 0, watchdog = 0, args = [] } = options
-    const variables = Object.entries({ GACHIX__SERVER__PORT: '0', ...options.env })
+    const variables = Object.entries({ ...OWN_PORTS, ...options.env })
     const settings = variables.map(([name, value]) => `${name}=${value}`)
     const command = ['env', ...settings, process.execPath, CLI, ...args, 'serve']
     const child = spawn('perl', [MANAGER, folder, String(sockets), String(watchdog * 1000), ...command], {

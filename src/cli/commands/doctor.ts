@@ -8,7 +8,7 @@ import { count } from '../format.ts'
 
 const HELP = `
 Looks at the settings, the repository and its lock, keys and permissions, room on the disk and the clock, the programs that
-are needed, the running node, the Nix daemon, builders, remotes and upstream caches, and whether Nix on this machine uses
+are needed, the running node, the Nix daemon, builders, remotes, upstream caches and peers, and whether Nix on this machine uses
 the node. Changes nothing. Every finding says what is wrong and what mends it; errors are what does not work, warnings
 what could be better.
 
