@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fencedBlocks } from '../support/documents.ts'
 import { GachixNode } from '../support/gachix.ts'
+import { inLayer } from '../support/layer.ts'
 import { NixStore } from '../support/nix.ts'
 import { NixClient } from '../support/nix-client.ts'
 import { attempt, freePort, run } from '../support/process.ts'
@@ -80,23 +81,17 @@ test('packed and installed: serve, add from a real daemon, list, use', async () 
 async function installAsService(prefix: string, folder: string): Promise<void> {
   const readme = await readFile(join(CHECKOUT, 'deploy/README.md'), 'utf8')
   const [commands] = fencedBlocks(readme, 'sh')
-  const script = `
-    layer=$1; prefix=$2
-    mount -t tmpfs none "$layer"
-    mkdir "$layer/upper" "$layer/work" "$layer/root"
-    mount -t overlay -o "lowerdir=/,upperdir=$layer/upper,workdir=$layer/work" none "$layer/root"
-    for folder in proc dev sys tmp; do mount --rbind "/$folder" "$layer/root/$folder"; done
-    ln -s "$prefix/bin/gachix" "$layer/root/usr/local/bin/gachix"
-    chroot "$layer/root" env -i PATH="$prefix/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \\
-      npm_config_prefix="$prefix" sh -eux
-  `
-  const layer = join(folder, 'layer')
-  await mkdir(layer)
   const unit = '/etc/systemd/system/gachix'
   const checks = `systemd-analyze verify ${unit}.service ${unit}.socket
     stat -c '%U %G %a %n' /var/lib/gachix /etc/gachix/config.yaml`
-  const inside = ['--mount', '--propagation', 'private', 'sh', '-eu', '-c', script, 'sh', layer, prefix]
-  const done = await attempt('unshare', inside, { input: `${commands}\n${checks}\n` })
+  const path = `${prefix}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`
+  const files = join(folder, 'files')
+  await mkdir(join(files, 'usr/local/bin'), { recursive: true })
+  await symlink(join(prefix, 'bin/gachix'), join(files, 'usr/local/bin/gachix'))
+  const env = { PATH: path, npm_config_prefix: prefix }
+  const layer = { folder: join(folder, 'layer'), files, env, cwd: '/' }
+  const [program, ...args] = await inLayer(layer, ['sh', '-eux'])
+  const done = await attempt(program!, args, { input: `${commands}\n${checks}\n` })
   assert.equal(done.code, 0, done.stderr)
   const said = done.stdout.toString()
   assert.match(said, /^gachix gachix 750 \/var\/lib\/gachix$/m)
