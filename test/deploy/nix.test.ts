@@ -74,9 +74,7 @@ describe('services.gachix', () => {
       unit.set(name!, words([unit.get(name!) ?? '', value]))
     }
     // NixOS has its own place for the environment, and for the settings file.
-    for (const name of ['ExecStart', 'Environment', 'ConfigurationDirectory', 'ConfigurationDirectoryMode']) {
-      unit.delete(name)
-    }
+    for (const name of ['ExecStart', 'Environment']) unit.delete(name)
     const { ExecStart, LoadCredential, ...rest } = made
     assert.deepEqual(LoadCredential, [])
     const asText = Object.entries(rest).map(([name, value]): [string, string] => [name, words(value)])

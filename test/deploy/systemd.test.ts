@@ -12,6 +12,16 @@ const SERVICE = join(UNITS, 'gachix.service')
 /** What `systemd-analyze security` may give at most, in tenths of its scale of 10. */
 const MAX_EXPOSURE = 29
 
+/** Runs a program with `/proc` as ProtectProc=invisible and ProcSubset=pid show it. */
+const PROC = [
+  'unshare',
+  '--mount',
+  'sh',
+  '-c',
+  'mount -t proc -o subset=pid,hidepid=2 none /proc && exec "$@"',
+  'sh',
+]
+
 test('systemd finds no fault in the units', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'gachix-units-'))
   try {
@@ -67,7 +77,7 @@ describe('the filter of system calls', () => {
     const trace = join(gachix.repository, '../trace')
     // -D: the tracer is a child of the node, so that signals reach the node itself.
     const strace = ['strace', '-D', '-f', '-qq', '-e', 'signal=none', '-o', trace]
-    const node = await gachix.serve({}, strace)
+    const node = await gachix.serve({ GACHIX__MESH__LISTEN: '/ip4/127.0.0.1/tcp/0' }, [...PROC, ...strace])
     assert.equal((await fetch(`${node.url}/nix-cache-info`)).status, 200)
     await node.stop()
     await run('strace', ['-f', '-qq', '-A', '-o', trace, 'git', '-C', gachix.repository, 'fsck'])
