@@ -242,6 +242,11 @@ export class ObjectDatabase {
     return this.#directories.flatMap(({ packs }) => packs)
   }
 
+  /** Grows with every change of the packs: what was looked up before may be somewhere else since. */
+  get generation(): number {
+    return this.#directories.reduce((sum, { generation }) => sum + generation, 0)
+  }
+
   /** The packs that have the object, in the order of look-up. */
   packsContaining(oid: Oid): Pack[] {
     return this.packs().filter(({ index }) => index.find(oid) >= 0)

@@ -23,6 +23,7 @@ export class ObjectDirectory {
   /** By path. */
   readonly #packs = new Map<string, { pack: Pack; ino: number }>()
   #ordered: readonly Pack[] = []
+  #generation = 0
 
   constructor(path: string, handles: FileHandles, onProblem?: ProblemHandler) {
     this.path = path
@@ -35,6 +36,11 @@ export class ObjectDirectory {
   /** The packs, newest first; those of one time in the order of their names. */
   get packs(): readonly Pack[] {
     return this.#ordered
+  }
+
+  /** Grows with every change of the packs. */
+  get generation(): number {
+    return this.#generation
   }
 
   /**
@@ -113,6 +119,7 @@ export class ObjectDirectory {
   }
 
   #order(): void {
+    this.#generation++
     this.#ordered = [...this.#packs.values()]
       .map(({ pack }) => pack)
       .sort((a, b) => b.mtimeMs - a.mtimeMs || (a.path < b.path ? -1 : 1))

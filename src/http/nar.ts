@@ -125,7 +125,8 @@ export class NarRoutes {
     const answer = range === 'whole' ? whole(headers, body.size) : part(headers, range, body.size)
     if (exchange.isHead) return endHead(exchange, answer.status, answer.headers)
     const signal = exchange.signal
-    return this.#stream(exchange, () => body.read(range === 'whole' ? undefined : range, { signal }), answer)
+    const read = () => body.read(range === 'whole' ? undefined : range, { signal })
+    return this.#stream(exchange, read, { ...answer, ...(body.recycle && { recycle: body.recycle }) })
   }
 
   /** Streams a body while there is a slot for it. Nothing of the answer is sent before the first bytes are there. */
@@ -139,7 +140,7 @@ export class NarRoutes {
       return tooBusy(exchange)
     }
     try {
-      const body = await this.#start(exchange, read, answer.length)
+      const body = await this.#start(exchange, read, answer)
       if (body === undefined) return notFound(exchange)
       exchange.res.writeHead(answer.status, answer.headers)
       await sendBody(exchange.res, body, answer.length, exchange.signal)
@@ -151,10 +152,10 @@ export class NarRoutes {
   async #start(
     exchange: Exchange,
     read: () => AsyncIterable<Uint8Array>,
-    length: number | undefined,
+    { length, recycle }: Answer,
   ): Promise<StartedBody | undefined> {
     try {
-      return await startBody(read(), length)
+      return await startBody(read(), length, recycle)
     } catch (error) {
       this.#unreadable(exchange, error)
       return undefined
@@ -182,6 +183,8 @@ interface Answer {
   readonly headers: OutgoingHttpHeaders
   /** Exact length of the body; absent for a chunked one. */
   readonly length?: number
+  /** See `NarBody.recycle`. */
+  readonly recycle?: (chunk: Uint8Array) => void
 }
 
 function whole(headers: OutgoingHttpHeaders, length: number): Answer {

@@ -35,22 +35,26 @@ export function tooBusy(exchange: Exchange): void {
 export interface StartedBody {
   readonly first: IteratorResult<Uint8Array>
   readonly rest: AsyncIterator<Uint8Array>
+  /** Told of every chunk whose bytes the system has taken. */
+  readonly recycle: ((chunk: Uint8Array) => void) | undefined
 }
 
 /**
  * Reads the first chunk of a body. The caller hands the result to `sendBody`, which releases the iterator.
  *
  * @param length - bytes that the body should have, where it is known
+ * @param recycle - told of every chunk that has been sent, see `NarBody.recycle`
  * @throws BodyLengthError when there is none; whatever the body throws
  */
 export async function startBody(
   chunks: AsyncIterable<Uint8Array>,
   length: number | undefined,
+  recycle?: (chunk: Uint8Array) => void,
 ): Promise<StartedBody> {
   const rest = chunks[Symbol.asyncIterator]()
   const first = await rest.next()
   if (first.done === true && length !== 0) throw new BodyLengthError(0, length ?? 1)
-  return { first, rest }
+  return { first, rest, recycle }
 }
 
 /**
@@ -78,7 +82,7 @@ export async function sendBody(
       sent += chunk.byteLength
       share += chunk.byteLength
       if (length !== undefined && sent > length) throw new BodyLengthError(sent, length)
-      await written(res, chunk, signal)
+      await written(res, chunk, signal, body.recycle)
       if (share >= FAIR_SHARE) {
         share = 0
         await nextTurn()
@@ -96,9 +100,19 @@ export async function sendBody(
   }
 }
 
-/** Writes a chunk and waits, where need be, until the response takes more; rejects when the client leaves first. */
-export async function written(res: ServerResponse, chunk: Uint8Array, signal: AbortSignal): Promise<void> {
-  if (!res.write(chunk)) await happened(res, 'drain', signal)
+/**
+ * Writes a chunk and waits, where need be, until the response takes more; rejects when the client leaves first.
+ *
+ * @param recycle - told of the chunk when the system has taken all of it
+ */
+export async function written(
+  res: ServerResponse,
+  chunk: Uint8Array,
+  signal: AbortSignal,
+  recycle?: (chunk: Uint8Array) => void,
+): Promise<void> {
+  const taken = recycle && ((error?: Error | null) => error ?? recycle(chunk))
+  if (!res.write(chunk, taken)) await happened(res, 'drain', signal)
 }
 
 /** Waits until the whole response has left our memory; rejects when the client leaves first. */

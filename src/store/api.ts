@@ -39,6 +39,11 @@ export interface NarBody {
   readonly id: string
   /** The bytes, or the given part of them, in chunks of at most 256 KiB (the last may be shorter). */
   read(range?: ByteRange, options?: AbortOptions): AsyncIterable<Uint8Array>
+  /**
+   * Takes back the memory of a chunk that `read` gave and that nobody looks at any more, to be used for further ones. Chunks that
+   * are not given back are garbage as any other; giving them back saves the work of collecting them.
+   */
+  recycle?(chunk: Uint8Array): void
 }
 
 /** The spliced gzip form of a package's NAR: exact for the bytes that the repository holds now. */

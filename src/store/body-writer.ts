@@ -1,11 +1,23 @@
+import { ChunkPool } from '../util/chunk-pool.ts'
+
 /** Size of the chunks of a body: large enough that a chunk's cost is its bytes, small enough to bound memory. */
 export const BODY_CHUNK = 256 * 1024
+/** Chunks that wait to be used again. */
+const FREE_CHUNKS = 64
+/** Bodies and ends of bodies up to this size get memory of their own: a chunk would be mostly empty. */
+const SMALL_REST = 16 * 1024
+
+/** Memory for the chunks of bodies, and for what they are made from. */
+export function createBodyChunks(): ChunkPool {
+  return new ChunkPool(BODY_CHUNK, FREE_CHUNKS)
+}
 
 /**
  * Collects the bytes of a body, or of a range of it, into chunks. The producer asks `skip` before it makes a piece,
  * so that what lies before the range costs nothing.
  */
 export class BodyWriter {
+  readonly #pool: ChunkPool
   readonly #end: number
   readonly #start: number
   #position = 0
@@ -15,7 +27,8 @@ export class BodyWriter {
   #used = 0
   readonly #ready: Buffer[] = []
 
-  constructor(start: number, end: number) {
+  constructor(pool: ChunkPool, start: number, end: number) {
+    this.#pool = pool
     this.#start = start
     this.#end = end
   }
@@ -25,14 +38,9 @@ export class BodyWriter {
     return this.#position >= this.#end
   }
 
-  /** Position in the whole body of the next byte to come. */
-  get position(): number {
-    return this.#position
-  }
-
-  /** Bytes between the position and the end of the range. */
-  get left(): number {
-    return this.#end - this.#position
+  /** Whether there is a chunk that is complete. */
+  get ready(): boolean {
+    return this.#ready.length > 0
   }
 
   /** Passes over `length` bytes when all of them lie before the range, and tells whether it did. */
@@ -47,17 +55,17 @@ export class BodyWriter {
     return Math.min(length, Math.max(0, this.#start - this.#position))
   }
 
-  /** Adds the next bytes of the body; those outside the range are left out. They are copied. */
-  write(bytes: Uint8Array): void {
-    const from = this.before(bytes.length)
-    const to = Math.min(bytes.length, this.#end - this.#position)
-    this.#position += bytes.length
-    for (let offset = from; offset < to; ) {
-      const space = this.space()
-      const part = bytes.subarray(offset, Math.min(to, offset + space.length))
-      space.set(part)
-      this.#advance(part.length)
-      offset += part.length
+  /** Adds the next bytes of the body, `bytes[start, end)`; those outside the range are left out. They are copied. */
+  write(bytes: Buffer, start = 0, end = bytes.length): void {
+    const length = end - start
+    const to = start + Math.min(length, this.#end - this.#position)
+    let from = start + this.before(length)
+    this.#position += length
+    while (from < to) {
+      const buffer = this.#room()
+      const copied = bytes.copy(buffer, this.#used, from, to)
+      this.#advance(copied)
+      from += copied
     }
   }
 
@@ -66,21 +74,19 @@ export class BodyWriter {
     this.#position += length
   }
 
-  /** Room in the chunk under way, at least one byte, for bytes that are read in place; see `filled`. */
-  space(): Buffer {
-    if (this.#buffer === undefined) {
-      this.#buffer = Buffer.allocUnsafeSlow(
-        Math.max(1, Math.min(BODY_CHUNK, this.#end - this.#start - this.#produced)),
-      )
-      this.#used = 0
-    }
-    return this.#buffer.subarray(this.#used)
-  }
-
-  /** Tells that the first `length` bytes of `space()` are the next bytes of the body, all inside the range. */
-  filled(length: number): void {
-    this.#position += length
-    this.#advance(length)
+  /**
+   * Makes room for the next bytes of the body, which whoever reads them puts there before the chunk is taken.
+   *
+   * @param length how many there are at most, none of them before the range
+   * @returns how many have room in this chunk: none at the end of the range, else at least one
+   */
+  claim(length: number): { readonly buffer: Buffer; readonly at: number; readonly length: number } {
+    const buffer = this.#room()
+    const at = this.#used
+    const claimed = Math.min(length, buffer.length - at, this.#end - this.#position)
+    this.#position += claimed
+    this.#advance(claimed)
+    return { buffer, at, length: claimed }
   }
 
   /** A chunk that is complete, if there is one. */
@@ -93,6 +99,15 @@ export class BodyWriter {
     const rest = this.#buffer?.subarray(0, this.#used)
     this.#buffer = undefined
     return rest === undefined || rest.length === 0 ? undefined : rest
+  }
+
+  #room(): Buffer {
+    if (this.#buffer === undefined) {
+      const left = this.#end - this.#start - this.#produced
+      this.#buffer = left <= SMALL_REST ? Buffer.allocUnsafeSlow(Math.max(1, left)) : this.#pool.take()
+      this.#used = 0
+    }
+    return this.#buffer
   }
 
   #advance(length: number): void {

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { Oid } from '../git/oid.ts'
+import type { AbortOptions } from '../util/lifecycle.ts'
+import type { NarBody } from './api.ts'
 import type { Facts, StoredGzipFacts } from './facts.ts'
 import type { NarBodies } from './nar-body.ts'
 import type { NarPlan } from './plan.ts'
@@ -53,10 +55,13 @@ export class GzipIndex {
     if (known !== undefined) return known
     if (!isWorthwhile(plan)) return undefined
     const options = signal === undefined ? {} : { signal }
-    const crc = plan.crc32 ?? (await checksum(this.#options.bodies.plain(plan).read(undefined, options)))
+    const crc = plan.crc32 ?? (await checksum(this.#options.bodies.plain(plan), options))
     const hash = createHash('sha256')
-    for await (const chunk of this.#options.bodies.gzip(plan, crc).read(undefined, options))
+    const body = this.#options.bodies.gzip(plan, crc)
+    for await (const chunk of body.read(undefined, options)) {
       hash.update(chunk)
+      body.recycle?.(chunk)
+    }
     const facts = { id: plan.gzipId, size: plan.gzipSize, crc32: crc, sha256: hash.digest() }
     this.#options.facts.setGzip(tree, facts)
     return facts
@@ -65,11 +70,14 @@ export class GzipIndex {
 
 /** Tiny packages are always offered, or an empty file would come with another compression than its neighbours. */
 function isWorthwhile(plan: NarPlan): boolean {
-  return plan.gzipSize < plan.narSize || plan.files.every((file) => file.record.kind !== 'none')
+  return plan.gzipSize < plan.narSize || plan.spliced
 }
 
-async function checksum(chunks: AsyncIterable<Uint8Array>): Promise<number> {
+async function checksum(body: NarBody, options: AbortOptions): Promise<number> {
   let crc = 0
-  for await (const chunk of chunks) crc = crc32(chunk, crc)
+  for await (const chunk of body.read(undefined, options)) {
+    crc = crc32(chunk, crc)
+    body.recycle?.(chunk)
+  }
   return crc
 }

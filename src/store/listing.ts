@@ -2,7 +2,7 @@ import type { ObjectDatabase } from '../git/object-database.ts'
 import type { Oid } from '../git/oid.ts'
 import { ListingBuilder } from '../nix/listing.ts'
 import { type NarVisitor, walkNar } from './nar-walk.ts'
-import { PlanBuilder } from './plan.ts'
+import { PlanBuilder } from './plan-builder.ts'
 import type { SpliceRecords } from './splice-records.ts'
 
 /** The `.ls` listing (version 1) of a package's tree, as JSON text. */

@@ -17,6 +17,11 @@ export type SpliceRecord =
 /** A record that allows splicing. */
 export type SpliceableRecord = Exclude<SpliceRecord, { kind: 'none' }>
 
+/** What a record says of the stream, without the content's CRC-32. */
+export type SpliceShape =
+  | { readonly kind: 'canonical' }
+  | { readonly kind: 'bits'; readonly finalBit: number; readonly endBit: number }
+
 /** The record of an object that cannot be spliced. */
 export const NO_RECORD: SpliceRecord = Object.freeze({ kind: 'none' })
 
@@ -35,7 +40,7 @@ export const SHORTEST_BLOCK_BITS = 10
  * Whether a record can belong to a zlib stream of this length. It does not prove that it does, but a record that belongs
  * elsewhere rarely passes.
  */
-export function recordFits(record: SpliceableRecord, zlibLength: number): boolean {
+export function recordFits(record: SpliceShape, zlibLength: number): boolean {
   if (record.kind === 'canonical') return zlibLength >= CANONICAL_HEADER_LENGTH + CANONICAL_TRAILER_LENGTH
   return (
     record.finalBit >= 0 &&

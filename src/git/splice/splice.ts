@@ -9,7 +9,7 @@ import {
   CANONICAL_HEADER_LENGTH,
   CANONICAL_TRAILER_LENGTH,
   recordFits,
-  type SpliceableRecord,
+  type SpliceShape,
   ZLIB_HEADER_LENGTH,
 } from './record.ts'
 
@@ -33,15 +33,15 @@ export interface SplicePlan {
   /** None to two, in order of `at`, all within the body. */
   readonly patches: readonly SplicePatch[]
   /** Shared, not to be written to. */
-  readonly tail: Uint8Array
+  readonly tail: Buffer
 }
 
 const NO_PATCHES: readonly SplicePatch[] = []
-const NO_TAIL = new Uint8Array(0)
+const NO_TAIL = Buffer.alloc(0)
 /** Lengths of an empty stored block whose three header bits are in the byte before. */
-const EMPTY_BLOCK = Uint8Array.of(0x00, 0x00, 0xff, 0xff)
+const EMPTY_BLOCK = Buffer.of(0x00, 0x00, 0xff, 0xff)
 /** The same where that byte has no room for them. */
-const EMPTY_BLOCK_AFTER_BYTE = Uint8Array.of(0x00, 0x00, 0x00, 0xff, 0xff)
+const EMPTY_BLOCK_AFTER_BYTE = Buffer.of(0x00, 0x00, 0x00, 0xff, 0xff)
 
 /** Bits of a stored block's header: BFINAL and the type, all 0. */
 const BLOCK_HEADER_BITS = 3
@@ -54,7 +54,7 @@ const BLOCK_HEADER_BITS = 3
  * @param zlibLength length of its zlib stream in bytes, header and Adler-32 included
  * @throws RangeError when the record cannot be of a stream of this length (see `recordFits`)
  */
-export function splicePlan(record: SpliceableRecord, zlibLength: number): SplicePlan {
+export function splicePlan(record: SpliceShape, zlibLength: number): SplicePlan {
   assertFits(record, zlibLength)
   if (record.kind === 'canonical') {
     const length = zlibLength - CANONICAL_HEADER_LENGTH - CANONICAL_TRAILER_LENGTH
@@ -72,20 +72,20 @@ export function splicePlan(record: SpliceableRecord, zlibLength: number): Splice
 }
 
 /** Bytes that a blob takes once spliced: the length of its plan. Arguments and errors as {@link splicePlan}. */
-export function splicedLength(record: SpliceableRecord, zlibLength: number): number {
+export function splicedLength(record: SpliceShape, zlibLength: number): number {
   assertFits(record, zlibLength)
   if (record.kind === 'canonical') return zlibLength - CANONICAL_HEADER_LENGTH - CANONICAL_TRAILER_LENGTH
   return Math.ceil(record.endBit / 8) + emptyBlockAfter(record.endBit % 8).length
 }
 
-function assertFits(record: SpliceableRecord, zlibLength: number): void {
+function assertFits(record: SpliceShape, zlibLength: number): void {
   if (recordFits(record, zlibLength)) return
   throw new RangeError(
     `a splice record of kind ${record.kind} does not fit a zlib stream of ${zlibLength} bytes`,
   )
 }
 
-function emptyBlockAfter(bits: number): Uint8Array {
+function emptyBlockAfter(bits: number): Buffer {
   return bits > 0 && bits + BLOCK_HEADER_BITS <= 8 ? EMPTY_BLOCK : EMPTY_BLOCK_AFTER_BYTE
 }
 

@@ -51,3 +51,15 @@ export function* storedPieces(length: number, start = 0, end = storedLength(leng
     at += count
   }
 }
+
+/** All of some content as stored blocks. */
+export function storedBlocks(content: Uint8Array): Buffer {
+  const blocks = Buffer.allocUnsafe(storedLength(content.length))
+  let at = 0
+  for (const piece of storedPieces(content.length)) {
+    const bytes = piece.kind === 'header' ? piece.bytes : content.subarray(piece.from, piece.to)
+    blocks.set(bytes, at)
+    at += bytes.length
+  }
+  return blocks
+}

@@ -95,7 +95,7 @@ function inflateRaw(raw: Buffer): Buffer | 'too large' | undefined {
 function checkSplice(data: Buffer, facts: Facts, content: Buffer): void {
   if (!facts.done) return
   const { finalBit, endBit, consumed } = facts
-  const plan = splicePlan({ kind: 'bits', crc32: crc32(content), finalBit, endBit }, consumed)
+  const plan = splicePlan({ kind: 'bits', finalBit, endBit }, consumed)
   const body = Buffer.from(data.subarray(plan.from, plan.from + plan.bodyLength))
   applyPatches(plan, body, 0)
   const member = Buffer.concat([gzipHeader(), body, plan.tail, gzipEnd(crc32(content), content.length)])
