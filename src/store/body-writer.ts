@@ -19,7 +19,8 @@ export function createBodyChunks(): ChunkPool {
 export class BodyWriter {
   readonly #pool: ChunkPool
   readonly #end: number
-  readonly #start: number
+  /** Where the range begins in the body. */
+  readonly start: number
   #position = 0
   /** Bytes of the range that are in chunks. */
   #produced = 0
@@ -29,7 +30,7 @@ export class BodyWriter {
 
   constructor(pool: ChunkPool, start: number, end: number) {
     this.#pool = pool
-    this.#start = start
+    this.start = start
     this.#end = end
   }
 
@@ -45,14 +46,14 @@ export class BodyWriter {
 
   /** Passes over `length` bytes when all of them lie before the range, and tells whether it did. */
   skip(length: number): boolean {
-    if (this.#position + length > this.#start) return false
+    if (this.#position + length > this.start) return false
     this.#position += length
     return true
   }
 
   /** Bytes of the next `length` that lie before the range. */
   before(length: number): number {
-    return Math.min(length, Math.max(0, this.#start - this.#position))
+    return Math.min(length, Math.max(0, this.start - this.#position))
   }
 
   /** Adds the next bytes of the body, `bytes[start, end)`; those outside the range are left out. They are copied. */
@@ -103,7 +104,7 @@ export class BodyWriter {
 
   #room(): Buffer {
     if (this.#buffer === undefined) {
-      const left = this.#end - this.#start - this.#produced
+      const left = this.#end - this.start - this.#produced
       this.#buffer = left <= SMALL_REST ? Buffer.allocUnsafeSlow(Math.max(1, left)) : this.#pool.take()
       this.#used = 0
     }

@@ -1,111 +1,25 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Pack } from '../git/pack/pack.ts'
 import { gzipEnd, gzipHeader } from '../git/splice/gzip.ts'
-import { type SplicePlan, splicePlan } from '../git/splice/splice.ts'
-import { MAX_STORED, storedBlocks, storedHeader, storedLength } from '../git/splice/stored.ts'
-import { SMALL_CONTENT, smallContent, streamContent } from './blob-content.ts'
-import {
-  changedEntry,
-  completeChunks,
-  holdPack,
-  type Reading,
-  remainingChunks,
-  writeString,
-} from './reading.ts'
-
-/** After so many files others have their turn: those before a range are passed over without a wait. */
-const FILES_A_TURN = 8192
+import { type Reading, remainingChunks, writeString } from './reading.ts'
+import { splicedFiles } from './spliced-files.ts'
 
 /**
  * A NAR as one gzip member, put together from the packs' deflate streams: the framing as deflate blocks of its own, each blob's
- * blocks as its pack has them. A chunk is laid out first; what belongs into it is read when it is full, in few reads.
+ * blocks as its pack has them.
  *
  * @param crc32 of the NAR
  */
 export async function* gzipBody(reading: Reading, crc32: number): AsyncGenerator<Buffer, void> {
-  const { plan, out, gather, signal } = reading
-  const { deflatedFraming, deflatedLengths } = plan.parts
+  const { plan, out, gather } = reading
+  const { deflatedFraming } = plan.parts
   try {
     out.write(gzipHeader())
-    for (let file = 0; file < plan.count && !out.done; file++) {
-      if (file % FILES_A_TURN === FILES_A_TURN - 1) {
-        await nextTurn()
-        signal?.throwIfAborted()
-      }
-      writeString(out, deflatedFraming, file)
-      const shape = plan.shape(file)
-      if (shape === undefined) {
-        await gather.read()
-        yield* storedBody(reading, file)
-        continue
-      }
-      const splice = splicePlan(shape, deflatedLengths[file]!)
-      if (out.skip(splice.length)) continue
-      let at = out.before(splice.bodyLength)
-      out.pass(at)
-      while (at < splice.bodyLength && !out.done) {
-        if (out.ready || !gather.fits(splice.bodyLength - at)) {
-          signal?.throwIfAborted()
-          await gather.read()
-          yield* completeChunks(out)
-        }
-        const found = holdPack(reading, file)
-        const pack = found instanceof Promise ? await found : found
-        if (pack === undefined) throw changedEntry(reading, file)
-        at += layOut(reading, pack, reading.places.offset(file), splice, at)
-      }
-      out.write(splice.tail)
-      if (out.ready) {
-        await gather.read()
-        yield* completeChunks(out)
-      }
-    }
+    yield* splicedFiles(reading, 0, (file) => writeString(out, deflatedFraming, file))
     if (!out.done) {
       writeString(out, deflatedFraming, plan.count)
       out.write(gzipEnd(crc32, plan.narSize))
     }
-    await gather.read()
     yield* remainingChunks(out)
   } finally {
     gather.release()
   }
-}
-
-/** Makes room for the bytes of a spliced blob from `at` on and asks for them; gives how many have room. */
-function layOut(
-  { out, gather }: Reading,
-  pack: Pack,
-  offset: number,
-  splice: SplicePlan,
-  at: number,
-): number {
-  const room = out.claim(splice.bodyLength - at)
-  gather.add(pack, offset + splice.from + at, room.length, room.buffer, room.at)
-  for (const patch of splice.patches) {
-    const index = patch.at - at
-    if (index >= 0 && index < room.length) gather.patch(room.buffer, room.at + index, patch.mask)
-  }
-  return room.length
-}
-
-/** A blob's content in stored blocks, for what cannot be spliced. */
-async function* storedBody(reading: Reading, file: number): AsyncGenerator<Buffer, void> {
-  const { out, plan } = reading
-  const size = plan.parts.sizes[file]!
-  if (out.skip(storedLength(size))) return
-  if (size <= SMALL_CONTENT) {
-    out.write(storedBlocks(await smallContent(reading, file)))
-    yield* completeChunks(out)
-    return
-  }
-  let position = 0
-  yield* streamContent(reading, file, (piece) => {
-    for (let at = 0; at < piece.length; ) {
-      if (position % MAX_STORED === 0) out.write(storedHeader(Math.min(MAX_STORED, size - position)))
-      const length = Math.min(piece.length - at, MAX_STORED - (position % MAX_STORED))
-      out.write(piece, at, at + length)
-      position += length
-      at += length
-    }
-  })
 }

@@ -21,6 +21,8 @@ export interface GzipIndexOptions {
  */
 export class GzipIndex {
   readonly #options: GzipIndexOptions
+  /** What was found for plans that are in use: a request is not to ask the database again. */
+  readonly #known = new WeakMap<NarPlan, StoredGzipFacts>()
   readonly #running = new Map<Oid, Promise<StoredGzipFacts | undefined>>()
 
   constructor(options: GzipIndexOptions) {
@@ -29,8 +31,12 @@ export class GzipIndex {
 
   /** What is on record and still true of the packs as they are. */
   known(plan: NarPlan): StoredGzipFacts | undefined {
+    const before = this.#known.get(plan)
+    if (before !== undefined) return before
     const facts = this.#options.facts.gzip(plan.tree)
-    return facts !== undefined && facts.id === plan.gzipId && facts.size === plan.gzipSize ? facts : undefined
+    if (facts === undefined || facts.id !== plan.gzipId || facts.size !== plan.gzipSize) return undefined
+    this.#known.set(plan, facts)
+    return facts
   }
 
   /**

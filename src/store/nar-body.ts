@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { ObjectDatabase } from '../git/object-database.ts'
 import type { Oid } from '../git/oid.ts'
-import type { AbortOptions } from '../util/lifecycle.ts'
 import type { ByteRange, NarBody } from './api.ts'
 import { BlobPlaces } from './blob-places.ts'
 import { BodyWriter, createBodyChunks } from './body-writer.ts'
 import { gzipBody } from './gzip-body.ts'
 import { PackGather } from './pack-gather.ts'
+import { PackReads } from './pack-reads.ts'
 import { plainBody } from './plain-body.ts'
 import type { NarPlan } from './plan.ts'
 import type { Reading } from './reading.ts'
@@ -16,6 +16,7 @@ export class NarBodies {
   readonly #database: ObjectDatabase
   readonly #onStale: (tree: Oid) => void
   readonly #chunks = createBodyChunks()
+  readonly #reads = new PackReads()
   readonly #places = new WeakMap<NarPlan, BlobPlaces>()
 
   /** @param onStale told of a tree whose plan no longer describes the packs */
@@ -28,37 +29,44 @@ export class NarBodies {
   plain(plan: NarPlan): NarBody {
     // A tree has one NAR, but naming it after the tree would not change if we ever wrote NARs in another way.
     const id = createHash('sha256').update(`nar ${plan.tree}`).digest('hex').slice(0, 32)
-    return { encoding: 'none', id, size: plan.narSize, ...this.#body(plan, plan.narSize, plainBody) }
+    return {
+      encoding: 'none',
+      id,
+      size: plan.narSize,
+      read: (range = whole(plan.narSize), { signal } = {}) => {
+        checkRange(range, plan.narSize)
+        const deflated = new BodyWriter(this.#chunks, 0, Infinity)
+        const nar = new BodyWriter(this.#chunks, range.start, range.end)
+        return plainBody(this.#reading(plan, deflated, signal), nar, (chunk) => this.#chunks.give(chunk))
+      },
+      recycle: (chunk) => this.#chunks.give(chunk),
+    }
   }
 
   /** The NAR as one gzip member, put together from the packs' deflate streams. `crc32` is that of the NAR. */
   gzip(plan: NarPlan, crc32: number): NarBody {
-    const body = this.#body(plan, plan.gzipSize, (reading) => gzipBody(reading, crc32))
-    return { encoding: 'gzip', id: plan.gzipId, size: plan.gzipSize, ...body }
+    return {
+      encoding: 'gzip',
+      id: plan.gzipId,
+      size: plan.gzipSize,
+      read: (range = whole(plan.gzipSize), { signal } = {}) => {
+        checkRange(range, plan.gzipSize)
+        const out = new BodyWriter(this.#chunks, range.start, range.end)
+        return gzipBody(this.#reading(plan, out, signal), crc32)
+      },
+      recycle: (chunk) => this.#chunks.give(chunk),
+    }
   }
 
-  #body(
-    plan: NarPlan,
-    size: number,
-    produce: (reading: Reading) => AsyncGenerator<Buffer, void>,
-  ): Required<Pick<NarBody, 'read' | 'recycle'>> {
-    const chunks = this.#chunks
+  #reading(plan: NarPlan, out: BodyWriter, signal: AbortSignal | undefined): Reading {
     return {
-      read: (range: ByteRange = { start: 0, end: size }, { signal }: AbortOptions = {}) => {
-        if (range.start < 0 || range.start > range.end || range.end > size) {
-          throw new RangeError(`no range ${range.start}-${range.end} in ${size} bytes`)
-        }
-        return produce({
-          database: this.#database,
-          plan,
-          places: this.#placesOf(plan),
-          out: new BodyWriter(chunks, range.start, range.end),
-          gather: new PackGather(chunks),
-          signal,
-          onStale: () => this.#onStale(plan.tree),
-        })
-      },
-      recycle: (chunk) => chunks.give(chunk),
+      database: this.#database,
+      plan,
+      places: this.#placesOf(plan),
+      out,
+      gather: new PackGather(this.#chunks, this.#reads),
+      signal,
+      onStale: () => this.#onStale(plan.tree),
     }
   }
 
@@ -70,4 +78,13 @@ export class NarBodies {
     }
     return places
   }
+}
+
+function whole(size: number): ByteRange {
+  return { start: 0, end: size }
+}
+
+function checkRange({ start, end }: ByteRange, size: number): void {
+  if (start < 0 || start > end || end > size)
+    throw new RangeError(`no range ${start}-${end} in ${size} bytes`)
 }

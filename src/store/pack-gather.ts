@@ -1,6 +1,6 @@
-import { CorruptPackError } from '../git/object-errors.ts'
 import type { Pack } from '../git/pack/pack.ts'
 import type { ChunkPool } from '../util/chunk-pool.ts'
+import type { PackRead, PackReads } from './pack-reads.ts'
 
 /** Stretches from this length on are read straight to where they belong. */
 const DIRECT_READ = 32 * 1024
@@ -18,12 +18,6 @@ interface Run {
   at: number
 }
 
-interface DirectRead {
-  readonly pack: Pack
-  readonly position: number
-  readonly target: Buffer
-}
-
 /**
  * Reads many short stretches of packs, with few reads. The blobs of a package lie one after the other in a pack, or with others
  * between them in some packs. So stretches that follow closely are read in one go, each pack for itself, and
@@ -31,11 +25,12 @@ interface DirectRead {
  */
 export class PackGather {
   readonly #pool: ChunkPool
+  readonly #reads: PackReads
   readonly #held = new Set<Pack>()
   /** The run of each pack that the next stretch may continue. */
   readonly #open = new Map<Pack, Run>()
   readonly #runs: Run[] = []
-  readonly #direct: DirectRead[] = []
+  readonly #direct: PackRead[] = []
   /** Bytes of all runs. */
   #size = 0
   // Of each stretch: its run, its position in the pack, where it goes, and how long it is.
@@ -48,8 +43,9 @@ export class PackGather {
   readonly #patches: { readonly target: Buffer; readonly at: number; readonly mask: number }[] = []
 
   /** @param pool whose chunks are used as scratch memory; `DIRECT_READ` and more in size */
-  constructor(pool: ChunkPool) {
+  constructor(pool: ChunkPool, reads: PackReads) {
     this.#pool = pool
+    this.#reads = reads
   }
 
   /** Whether nothing waits to be read. */
@@ -107,13 +103,10 @@ export class PackGather {
    * @throws CorruptPackError when a pack ends too early; the file system's errors
    */
   async read(): Promise<void> {
+    if (this.empty) return
     const scratch = this.#runs.length > 0 ? this.#pool.take() : undefined
     try {
-      // All have ended before the memory is let go, also when one fails.
-      const failed = (await Promise.allSettled(this.#reads(scratch))).find(
-        ({ status }) => status === 'rejected',
-      )
-      if (failed?.status === 'rejected') throw failed.reason
+      await this.#reads.read(scratch === undefined ? this.#direct : this.#allReads(scratch))
       if (scratch !== undefined) this.#deal(scratch)
       for (const { target, at, mask } of this.#patches) target[at]! &= mask
     } finally {
@@ -141,15 +134,15 @@ export class PackGather {
     for (const list of lists) list.length = 0
   }
 
-  #reads(scratch: Buffer | undefined): Promise<void>[] {
-    const reads = this.#direct.map(({ pack, position, target }) => readWhole(pack, target, position))
+  /** The long stretches, and the runs, which go to the scratch memory. */
+  #allReads(scratch: Buffer): PackRead[] {
     let at = 0
-    for (const run of this.#runs) {
+    const runs = this.#runs.map((run) => {
       run.at = at
       at += run.end - run.start
-      reads.push(readWhole(run.pack, scratch!.subarray(run.at, at), run.start))
-    }
-    return reads
+      return { pack: run.pack, position: run.start, target: scratch.subarray(run.at, at) }
+    })
+    return [...this.#direct, ...runs]
   }
 
   /** Copies the stretches from the scratch memory to their places. */
@@ -160,9 +153,4 @@ export class PackGather {
       scratch.copy(this.#targets[i]!, this.#ats[i]!, from, from + this.#lengths[i]!)
     }
   }
-}
-
-async function readWhole(pack: Pack, target: Buffer, position: number): Promise<void> {
-  if ((await pack.readAt(target, position)) < target.length)
-    throw new CorruptPackError(`${pack.path} is cut off`)
 }

@@ -1,29 +1,137 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import { SMALL_CONTENT, smallContent, streamContent } from './blob-content.ts'
-import { completeChunks, type Reading, remainingChunks, writeString } from './reading.ts'
+import { crc32, createInflateRaw, type InflateRaw } from 'node:zlib'
+import { FINAL_BLOCK } from '../git/deflate/chunk.ts'
+import { CorruptObjectError } from '../git/object-errors.ts'
+import { storedBlocks } from '../git/splice/stored.ts'
+import { AbortedError } from '../util/errors.ts'
+import { BODY_CHUNK, type BodyWriter } from './body-writer.ts'
+import type { NarPlan } from './plan.ts'
+import { completeChunks, type Reading, remainingChunks } from './reading.ts'
+import { splicedFiles } from './spliced-files.ts'
 
-const FILES_A_TURN = 8192
-
-/** A NAR as it is: framing and inflated blobs. */
-export async function* plainBody(reading: Reading): AsyncGenerator<Buffer, void> {
-  const { plan, out, gather, signal } = reading
-  const { framing, sizes } = plan.parts
+/**
+ * A NAR as it is, or a range of it. Its files' deflate blocks are put together to one stream, with the framing as stored blocks
+ * between them, and inflated as one: that takes no stream and no buffers for each of thousands of small files. Inflating is
+ * done by other threads, while the next chunk is put together.
+ *
+ * @param reading whose writer takes the deflated stream, without a bound
+ * @param nar takes the NAR
+ * @param recycle told of the chunks of the deflated stream once they have been inflated
+ * @throws CorruptObjectError when what comes out is not the NAR that the plan describes
+ */
+export async function* plainBody(
+  reading: Reading,
+  nar: BodyWriter,
+  recycle: (chunk: Buffer) => void,
+): AsyncGenerator<Buffer, void> {
+  const { plan, signal } = reading
+  const first = startOf(plan, nar.start)
+  const inflater = createInflateRaw({ chunkSize: BODY_CHUNK })
+  const feeding = feed(deflatedFrom(reading, first.file), inflater, recycle)
+  // It is awaited below; a failure reaches the reader through the inflater.
+  feeding.catch(() => {})
+  nar.pass(first.offset)
+  let crc: number | undefined = first.offset === 0 ? 0 : undefined
+  let size = first.offset
   try {
-    for (let file = 0; file < plan.count && !out.done; file++) {
-      if (file % FILES_A_TURN === FILES_A_TURN - 1) {
-        await nextTurn()
-        signal?.throwIfAborted()
-      }
-      writeString(out, framing, file)
-      const size = sizes[file]!
-      if (out.skip(size)) continue
-      if (size <= SMALL_CONTENT) out.write(await smallContent(reading, file))
-      else yield* streamContent(reading, file, (piece) => out.write(piece))
-      yield* completeChunks(out)
+    for await (const piece of inflater as AsyncIterable<Buffer>) {
+      signal?.throwIfAborted()
+      size += piece.length
+      if (size > plan.narSize) throw damaged(plan, `they inflate to more than ${plan.narSize} bytes`)
+      if (crc !== undefined) crc = crc32(piece, crc)
+      // The last bytes are not given away before all of them are known to be right.
+      if (size === plan.narSize && (crc ?? plan.crc32) !== (plan.crc32 ?? crc))
+        throw damaged(plan, 'their checksum is another')
+      nar.write(piece)
+      release(piece)
+      if (nar.ready) yield* completeChunks(nar)
+      if (nar.done) break
     }
-    if (!out.done) writeString(out, framing, plan.count)
+    if (!nar.done) throw damaged(plan, `they inflate to ${size} bytes instead of ${plan.narSize}`)
+    yield* remainingChunks(nar)
+  } catch (error) {
+    throw isDeflateError(error) ? damaged(plan, (error as Error).message, error) : error
+  } finally {
+    inflater.destroy()
+    await feeding.catch(() => {})
+  }
+}
+
+/**
+ * Frees the memory of a piece at once, when the inflater has filled it to its end and so is done with it. Left to the garbage
+ * collector, these buffers would cost full collections, as V8 counts their memory apart from its heap.
+ */
+function release({ buffer, byteOffset, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && byteLength > 0 && byteOffset + byteLength === BODY_CHUNK)
+    buffer.transfer(0)
+}
+
+/** The file in or before whose framing a position of the NAR lies, and where that framing begins. */
+function startOf(plan: NarPlan, position: number): { file: number; offset: number } {
+  const { framing, sizes } = plan.parts
+  let offset = 0
+  for (let file = 0; file < plan.count; file++) {
+    const next = offset + framing.ends[file]! - (framing.ends[file - 1] ?? 0) + sizes[file]!
+    if (next > position) return { file, offset }
+    offset = next
+  }
+  return { file: plan.count, offset }
+}
+
+/** The NAR from a file's framing on, as one deflate stream. */
+async function* deflatedFrom(reading: Reading, first: number): AsyncGenerator<Buffer, void> {
+  const { plan, out, gather } = reading
+  const { bytes, ends } = plan.parts.framing
+  const writeFraming = (file: number): void => {
+    out.write(storedBlocks(bytes.subarray(ends[file - 1] ?? 0, ends[file])))
+  }
+  try {
+    yield* splicedFiles(reading, first, writeFraming)
+    writeFraming(plan.count)
+    out.write(FINAL_BLOCK)
     yield* remainingChunks(out)
   } finally {
     gather.release()
   }
+}
+
+/** Has a stream inflated, a chunk after the other. When it fails, so does the inflater. */
+async function feed(
+  chunks: AsyncIterable<Buffer>,
+  inflater: InflateRaw,
+  recycle: (chunk: Buffer) => void,
+): Promise<void> {
+  try {
+    for await (const chunk of chunks) {
+      await inflate(inflater, chunk)
+      recycle(chunk)
+    }
+    inflater.end()
+  } catch (error) {
+    inflater.destroy(error as Error)
+    throw error
+  }
+}
+
+/** Hands a chunk to the inflater and waits until it has been inflated; rejects when the inflater is destroyed meanwhile. */
+function inflate(inflater: InflateRaw, chunk: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // A destroyed stream forgets the callback of a write that waits for its reader.
+    const closed = () => reject(new AbortedError('nobody reads the NAR any more'))
+    inflater.once('close', closed)
+    inflater.write(chunk, (error) => {
+      inflater.off('close', closed)
+      if (error) reject(error)
+      else resolve()
+    })
+  })
+}
+
+function isDeflateError(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | null)?.code
+  return code?.startsWith('Z_') === true
+}
+
+function damaged(plan: NarPlan, problem: string, cause?: unknown): CorruptObjectError {
+  const options = cause === undefined ? undefined : { cause }
+  return new CorruptObjectError(plan.tree, 'the repository', `its blobs are damaged: ${problem}`, options)
 }
