@@ -1,5 +1,5 @@
 import { gzipEnd, gzipHeader } from '../git/splice/gzip.ts'
-import { type Reading, remainingChunks, writeString } from './reading.ts'
+import { type Reading, remainingChunks } from './reading.ts'
 import { splicedFiles } from './spliced-files.ts'
 
 /**
@@ -10,14 +10,10 @@ import { splicedFiles } from './spliced-files.ts'
  */
 export async function* gzipBody(reading: Reading, crc32: number): AsyncGenerator<Buffer, void> {
   const { plan, out, gather } = reading
-  const { deflatedFraming } = plan.parts
   try {
     out.write(gzipHeader())
-    yield* splicedFiles(reading, 0, (file) => writeString(out, deflatedFraming, file))
-    if (!out.done) {
-      writeString(out, deflatedFraming, plan.count)
-      out.write(gzipEnd(crc32, plan.narSize))
-    }
+    yield* splicedFiles(reading, 0)
+    if (!out.done) out.write(gzipEnd(crc32, plan.narSize))
     yield* remainingChunks(out)
   } finally {
     gather.release()

@@ -36,14 +36,10 @@ import { createIngestSession, type IngestComponents } from './ingest/create.ts'
 import { listTree } from './listing.ts'
 import { PackMaintenance } from './maintenance.ts'
 import { NarBodies } from './nar-body.ts'
-<<<<<<< HEAD
 import { PackageChanges, type PackageListener } from './package-changes.ts'
-import { makePlan, type NarPlan, planMemory } from './plan.ts'
-import { QUARANTINE_BYTES, Quarantines, removeStale } from './quarantine/quarantines.ts'
-=======
 import type { NarPlan } from './plan.ts'
 import { makePlan } from './plan-builder.ts'
->>>>>>> a098898 (Serve gzip NARs from flat plans, with few reads and reused chunks)
+import { QUARANTINE_BYTES, Quarantines, removeStale } from './quarantine/quarantines.ts'
 import { SpliceRecords } from './splice-records.ts'
 import { SpliceScanner } from './splice-scanner.ts'
 import { parseStoredNarInfo } from './stored-narinfo.ts'
@@ -135,17 +131,13 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
       shortLived: options.shortLived ?? false,
     })
     if (options.shortLived !== true) this.#maintenance.request()
-<<<<<<< HEAD
     this.#quarantines = new Quarantines({
       ownDir: repository.ownDir,
       records: this.#records,
       maxBytes: options.quarantineBytes ?? QUARANTINE_BYTES,
       logger: this.#logger,
     })
-    this.#plans = new LRUCache({ maxSize: PLAN_CACHE_BYTES, sizeCalculation: planMemory })
-=======
     this.#plans = new LRUCache({ maxSize: PLAN_CACHE_BYTES, sizeCalculation: ({ memory }) => memory })
->>>>>>> a098898 (Serve gzip NARs from flat plans, with few reads and reused chunks)
   }
 
   /**

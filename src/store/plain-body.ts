@@ -1,7 +1,6 @@
 import { crc32, createInflateRaw, type InflateRaw } from 'node:zlib'
 import { FINAL_BLOCK } from '../git/deflate/chunk.ts'
 import { CorruptObjectError } from '../git/object-errors.ts'
-import { storedBlocks } from '../git/splice/stored.ts'
 import { AbortedError } from '../util/errors.ts'
 import { BODY_CHUNK, type BodyWriter } from './body-writer.ts'
 import type { NarPlan } from './plan.ts'
@@ -9,8 +8,7 @@ import { completeChunks, type Reading, remainingChunks } from './reading.ts'
 import { splicedFiles } from './spliced-files.ts'
 
 /**
- * A NAR as it is, or a range of it. Its files' deflate blocks are put together to one stream, with the framing as stored blocks
- * between them, and inflated as one: that takes no stream and no buffers for each of thousands of small files. Inflating is
+ * A NAR as it is, or a range of it. The stream that gzip NARs consist of is put together and inflated as one: that takes no stream and no buffers for each of thousands of small files. Inflating is
  * done by other threads, while the next chunk is put together.
  *
  * @param reading whose writer takes the deflated stream, without a bound
@@ -24,7 +22,7 @@ export async function* plainBody(
   recycle: (chunk: Buffer) => void,
 ): AsyncGenerator<Buffer, void> {
   const { plan, signal } = reading
-  const first = startOf(plan, nar.start)
+  const first = plan.startBefore(nar.start)
   const inflater = createInflateRaw({ chunkSize: BODY_CHUNK })
   const feeding = feed(deflatedFrom(reading, first.file), inflater, recycle)
   // It is awaited below; a failure reaches the reader through the inflater.
@@ -65,28 +63,11 @@ function release({ buffer, byteOffset, byteLength }: Buffer): void {
     buffer.transfer(0)
 }
 
-/** The file in or before whose framing a position of the NAR lies, and where that framing begins. */
-function startOf(plan: NarPlan, position: number): { file: number; offset: number } {
-  const { framing, sizes } = plan.parts
-  let offset = 0
-  for (let file = 0; file < plan.count; file++) {
-    const next = offset + framing.ends[file]! - (framing.ends[file - 1] ?? 0) + sizes[file]!
-    if (next > position) return { file, offset }
-    offset = next
-  }
-  return { file: plan.count, offset }
-}
-
 /** The NAR from a file's framing on, as one deflate stream. */
 async function* deflatedFrom(reading: Reading, first: number): AsyncGenerator<Buffer, void> {
-  const { plan, out, gather } = reading
-  const { bytes, ends } = plan.parts.framing
-  const writeFraming = (file: number): void => {
-    out.write(storedBlocks(bytes.subarray(ends[file - 1] ?? 0, ends[file])))
-  }
+  const { out, gather } = reading
   try {
-    yield* splicedFiles(reading, first, writeFraming)
-    writeFraming(plan.count)
+    yield* splicedFiles(reading, first)
     out.write(FINAL_BLOCK)
     yield* remainingChunks(out)
   } finally {

@@ -5,14 +5,15 @@ import type { Oid } from '../git/oid.ts'
 import { crc32Combine } from '../git/splice/crc32-combine.ts'
 import { GZIP_END_LENGTH, GZIP_HEADER_LENGTH } from '../git/splice/gzip.ts'
 import { splicedLength } from '../git/splice/splice.ts'
-import { storedBlocks, storedLength } from '../git/splice/stored.ts'
+import { storedLength } from '../git/splice/stored.ts'
 import { NarFramer } from '../nix/nar/writer.ts'
+import { FramingDeflater } from './framing-deflater.ts'
 import { type NarVisitor, TreeNotPackageError, walkNar } from './nar-walk.ts'
 import { BLOB_KIND, NarPlan, type Strings } from './plan.ts'
 import type { SpliceableBlob, SpliceRecords } from './splice-records.ts'
 
 /** Raised when the way in which NARs are put into gzip members changes, because that changes their bytes. */
-const GZIP_FORMAT = 'gachix gzip 1'
+const GZIP_FORMAT = 'gachix gzip 2'
 
 const INITIAL_STRINGS = 1024
 
@@ -40,7 +41,9 @@ export class PlanBuilder implements NarVisitor {
   readonly #tree: Oid
   readonly #framer = new NarFramer()
   readonly #framing = new StringsBuilder()
-  readonly #deflated = new StringsBuilder()
+  readonly #deflater = new FramingDeflater()
+  readonly #starts: number[] = []
+  readonly #startOffsets: number[] = []
   readonly #oids: Oid[] = []
   readonly #sizes: number[] = []
   readonly #kinds: number[] = []
@@ -106,11 +109,15 @@ export class PlanBuilder implements NarVisitor {
   }
 
   finish(): NarPlan {
-    this.#takeFraming()
+    this.#takeFraming(0)
+    const framing = this.#framing.finish()
+    // zlib has a part in these bytes, and another version of it may deflate in another way.
+    this.#id.update(framing.bytes)
     return new NarPlan({
       tree: this.#tree,
-      framing: this.#framing.finish(),
-      deflatedFraming: this.#deflated.finish(),
+      framing,
+      starts: Uint32Array.from(this.#starts),
+      startOffsets: Float64Array.from(this.#startOffsets),
       oids: Buffer.from(this.#oids.join(''), 'hex'),
       sizes: Float64Array.from(this.#sizes),
       kinds: Uint8Array.from(this.#kinds),
@@ -126,7 +133,7 @@ export class PlanBuilder implements NarVisitor {
 
   #add(executable: boolean, oid: Oid, size: number, blob: SpliceableBlob | undefined): void {
     this.#framer.fileOpen(executable, size)
-    this.#takeFraming()
+    this.#takeFraming(size)
     this.#oids.push(oid)
     this.#sizes.push(size)
     this.#lengths.push(blob?.deflatedLength ?? 0)
@@ -154,13 +161,17 @@ export class PlanBuilder implements NarVisitor {
     if (this.#depth > 0) this.#framer.entryClose()
   }
 
-  #takeFraming(): void {
+  /** The framing before a file of that size, or at the end. */
+  #takeFraming(size: number): void {
     const framing = this.#framer.take()
-    this.#framing.add(framing)
-    const deflated = storedBlocks(framing)
-    this.#deflated.add(deflated)
+    const { bytes, alone } = this.#deflater.next(framing, size)
+    if (alone) {
+      this.#starts.push(this.#sizes.length)
+      this.#startOffsets.push(this.#narSize)
+    }
+    this.#framing.add(bytes)
     this.#narSize += framing.length
-    this.#gzipSize += deflated.length
+    this.#gzipSize += bytes.length
     if (this.#crc !== undefined) this.#crc = crc32Combine(this.#crc, crc32(framing), framing.length)
   }
 
@@ -193,6 +204,6 @@ class StringsBuilder {
   finish(): Strings {
     const bytes = Buffer.allocUnsafeSlow(this.#length)
     this.#bytes.copy(bytes, 0, 0, this.#length)
-    return { bytes, ends: Float64Array.from(this.#ends) }
+    return { bytes, ends: Uint32Array.from(this.#ends) }
   }
 }

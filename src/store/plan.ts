@@ -4,7 +4,7 @@ import type { SpliceShape } from '../git/splice/record.ts'
 /** Byte strings one after the other: string `i` is `bytes[ends[i - 1], ends[i])`. */
 export interface Strings {
   readonly bytes: Buffer
-  readonly ends: Float64Array
+  readonly ends: Uint32Array
 }
 
 /** How a blob goes into a gzip member: not at all, so that it is inflated and put into stored blocks, or spliced. */
@@ -13,10 +13,15 @@ export const BLOB_KIND = { stored: 0, canonical: 1, bits: 2 } as const
 /** What a plan is made of. Arrays have an element a file, in the order of the NAR. */
 export interface NarPlanParts {
   readonly tree: Oid
-  /** NAR bytes before each file's content; the last string follows the last file. */
+  /**
+   * The NAR bytes before each file's content, and at last those after the last one's, as deflate blocks, none of them final,
+   * beginning and ending at byte boundaries.
+   */
   readonly framing: Strings
-  /** The same as deflate blocks, none of them final, beginning and ending at byte boundaries. */
-  readonly deflatedFraming: Strings
+  /** The files whose framing can be inflated without what comes before, in ascending order. */
+  readonly starts: Uint32Array
+  /** Where in the NAR the framing of each of those begins. */
+  readonly startOffsets: Float64Array
   /** Ids of the blobs, 20 bytes each. */
   readonly oids: Buffer
   readonly sizes: Float64Array
@@ -85,10 +90,21 @@ export class NarPlan {
 
   /** Rough memory in bytes. */
   get memory(): number {
-    const { framing, deflatedFraming, oids, sizes, bits } = this.parts
-    const strings = framing.bytes.length + deflatedFraming.bytes.length + 16 * sizes.length
-    // Beside what is in here, each file has a place in a pack that is looked up once.
-    return 1024 + strings + oids.length + 21 * sizes.length + (bits?.byteLength ?? 0) + 16 * sizes.length
+    const { framing, starts, oids, sizes, bits } = this.parts
+    const fixed = FILE_MEMORY * sizes.length + 12 * starts.length
+    return PLAN_MEMORY + framing.bytes.length + oids.length + fixed + (bits?.byteLength ?? 0)
+  }
+
+  /** The last file at or before a position of the NAR from whose framing on the NAR can be inflated. */
+  startBefore(position: number): { readonly file: number; readonly offset: number } {
+    const { starts, startOffsets } = this.parts
+    let low = 0
+    for (let high = starts.length; high - low > 1; ) {
+      const middle = (low + high) >>> 1
+      if (startOffsets[middle]! <= position) low = middle
+      else high = middle
+    }
+    return { file: starts[low]!, offset: startOffsets[low]! }
   }
 
   oid(file: number): Oid {
@@ -104,5 +120,10 @@ export class NarPlan {
     return { kind: 'bits', finalBit: bits[2 * file]!, endBit: bits[2 * file + 1]! }
   }
 }
+
+/** Memory of a plan beside its arrays. */
+const PLAN_MEMORY = 2048
+/** Memory that a file takes in arrays of fixed width, its place in a pack included. */
+const FILE_MEMORY = 37
 
 const CANONICAL: SpliceShape = { kind: 'canonical' }

@@ -3,24 +3,19 @@ import type { Pack } from '../git/pack/pack.ts'
 import { type SplicePlan, splicePlan } from '../git/splice/splice.ts'
 import { MAX_STORED, storedBlocks, storedHeader, storedLength } from '../git/splice/stored.ts'
 import { SMALL_CONTENT, smallContent, streamContent } from './blob-content.ts'
-import { changedEntry, completeChunks, holdPack, type Reading } from './reading.ts'
+import { changedEntry, completeChunks, holdPack, type Reading, writeString } from './reading.ts'
 
 /** After so many files others have their turn: those before a range are passed over without a wait. */
 const FILES_A_TURN = 8192
 
 /**
- * The deflate blocks of a NAR's files, each after its framing, none of them final; yields chunks as they become complete. A
+ * A NAR as deflate blocks, none of them final: framing as the plan has it, files as their packs have them. Yields chunks as they become complete. A
  * chunk is laid out first; what belongs into it is read when it is full, in few reads. At the end there is nothing that still
  * is to be read.
  *
- * @param first of the files
- * @param writeFraming puts the framing before a file into `reading.out`, as deflate blocks between byte boundaries
+ * @param first the file before whose framing it begins
  */
-export async function* splicedFiles(
-  reading: Reading,
-  first: number,
-  writeFraming: (file: number) => void,
-): AsyncGenerator<Buffer, void> {
+export async function* splicedFiles(reading: Reading, first: number): AsyncGenerator<Buffer, void> {
   const { plan, out, gather, signal } = reading
   const { deflatedLengths } = plan.parts
   for (let file = first; file < plan.count && !out.done; file++) {
@@ -28,7 +23,7 @@ export async function* splicedFiles(
       await nextTurn()
       signal?.throwIfAborted()
     }
-    writeFraming(file)
+    writeString(out, plan.parts.framing, file)
     const shape = plan.shape(file)
     if (shape === undefined) {
       await gather.read()
@@ -56,6 +51,7 @@ export async function* splicedFiles(
       yield* completeChunks(out)
     }
   }
+  if (!out.done) writeString(out, plan.parts.framing, plan.count)
   await gather.read()
 }
 /** Makes room for the bytes of a spliced blob from `at` on and asks for them; gives how many have room. */
