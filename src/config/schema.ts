@@ -73,7 +73,7 @@ export const SETTINGS = {
         "OpenSSH private key for builders and remotes. Without one SSH's own configuration decides.",
     }),
     compression_level: setting(integer(1, 9), {
-      default: 6,
+      default: 5,
       unit: 'deflate level',
       description: 'Effort put into compressing packages when they are added: 1 is fastest, 9 is smallest.',
     }),

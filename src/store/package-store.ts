@@ -111,7 +111,7 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
     this.git = new RepositoryGitService({ gitDir, database, refs }, (error) =>
       this.#logger.error({ err: error }, `a pack could not be sent: ${errorMessage(error)}`),
     )
-    this.#level = options.compressionLevel ?? 6
+    this.#level = options.compressionLevel ?? 5
     this.#pool = new DeflatePool({ level: this.#level })
     this.#logger = options.logger ?? silentLogger
     this.#records = new SpliceRecords(database, spliceDir)

@@ -3,7 +3,8 @@ import type { Oid } from '../../git/oid.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import { NarMismatchError } from '../ingest/errors.ts'
 import { type NarVisitor, TreeNotPackageError, walkNar } from '../nar-walk.ts'
-import { type NarPlan, PlanBuilder } from '../plan.ts'
+import type { NarPlan } from '../plan.ts'
+import { PlanBuilder } from '../plan-builder.ts'
 import type { SpliceRecords } from '../splice-records.ts'
 
 /** Files and links that are looked at in one tree: what a package of this many takes in memory is still bearable. */

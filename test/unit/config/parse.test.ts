@@ -88,7 +88,7 @@ describe('settings', () => {
         upstreamTimeout: 2000,
         signPrivateKeyPath: undefined,
         sshPrivateKeyPath: undefined,
-        compressionLevel: 6,
+        compressionLevel: 5,
       },
       trust: { publicKeys: [] },
       mesh: MESH_DEFAULTS,
