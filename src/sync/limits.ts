@@ -26,8 +26,8 @@ export const PUSH_PACKAGES = 2048
 /** NAR bytes of one push, unless a single package is larger. Forges limit what one push may bring. */
 export const PUSH_BYTES = 512 * 1024 * 1024
 
-/** Blobs that are wanted in one request. A line of 50 bytes each; git takes any number, a peer's frame does not. */
-export const BLOBS_A_REQUEST = 16_384
+/** Blobs that are wanted in one request: what a peer takes at the most (`protocol/limits.ts`); Git's servers take more. */
+export const BLOBS_A_REQUEST = 8_192
 
 /** Time in which a miss is answered, whatever the sources do: Nix clients ask narinfos one after the other. */
 export const MISS_BUDGET = 2_000

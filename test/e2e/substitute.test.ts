@@ -113,7 +113,8 @@ describe('packages of every shape', () => {
   })
 
   test('another repository gets the same ids', async () => {
-    await using other = await Gachix.create({ daemonSocket: store.socket })
+    // Of the same key, as what a node adds has its signature in the narinfo.
+    await using other = await Gachix.create({ daemonSocket: store.socket, keyFile: key.secretFile })
     await other.run(['add', closure.find(({ path }) => path.endsWith('-diamond-top'))!.path])
     await other.run(['add', root])
     const list = async (repository: string): Promise<string> =>

@@ -98,7 +98,7 @@ export class GitRoutes {
         return refuse(exchange, error.status, error.message)
       }
       res.writeHead(200, { ...NEVER_CACHED, 'Content-Type': type })
-      await sendBody(res, { first, rest }, undefined, signal)
+      await sendBody(res, { first, rest, recycle: undefined }, undefined, signal)
     } finally {
       // What is left of the body is thrown away as it comes: closing now could take the answer from a client that still sends.
       req.resume()
