@@ -1,4 +1,4 @@
-import type { FetchVerdict } from './peers/mesh/mesh.ts'
+import type { FetchVerdict } from './peers/mesh/init.ts'
 import type { PeerStatus } from './peers/mesh/status.ts'
 import type { PeerSource } from './peers/source/peer-source.ts'
 import type { RepositoryLink } from './sync/source/repository-link.ts'

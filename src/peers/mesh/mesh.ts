@@ -7,30 +7,26 @@ import { headsTopic, protocolId } from '../../../protocol/index.ts'
 import { nix32Decode } from '../../nix/base32.ts'
 import { errorMessage } from '../../util/errors.ts'
 import type { AbortOptions, Startable } from '../../util/lifecycle.ts'
-import type { Logger } from '../../util/log.ts'
 import { createReclaimer } from '../../util/reclaim.ts'
 import { Throttle } from '../../util/throttle.ts'
 import { formatPeerAddress, parsePeerAddress } from '../address.ts'
-import type { BackoffInit } from '../book/backoff.ts'
 import { PeerBook } from '../book/book.ts'
 import type { Offence } from '../book/penalty.ts'
 import { PeerUnreachableError } from '../errors.ts'
-import type { Identity } from '../identity.ts'
 import { InventoryLogFile } from '../inventory/log-file.ts'
-import type { ShareSetting } from '../inventory/share-policy.ts'
 import { keyOf } from '../keys.ts'
 import { PackageService } from '../serve/packages.ts'
-import type { ServedRepository } from '../serve/repository.ts'
 import { PeerSource } from '../source/peer-source.ts'
 import type { ExchangeContext } from '../streams/exchange.ts'
 import { Swarm } from '../swarm/swarm.ts'
-import { MeshAdmission, type MeshPolicy } from './admission.ts'
+import { MeshAdmission } from './admission.ts'
 import { Connections } from './connections.ts'
 import { Greeting } from './greeting.ts'
+import type { FetchVerdict, Invitation, MeshInit, NewsListener } from './init.ts'
 import { Inventories } from './inventories.ts'
 import { PeerExchange, usableAddresses } from './peer-exchange.ts'
 import { Providers } from './providers.ts'
-import { type InventorySource, SharedPackages } from './shared-packages.ts'
+import { SharedPackages } from './shared-packages.ts'
 import { type PeerStatus, statusOf } from './status.ts'
 
 /** Lies in the Git directory, outside of `gachix/`: peers that were added by hand cannot be made anew. */
@@ -39,51 +35,6 @@ const BOOK_FILE = 'gachix-peers.json'
 const INVENTORY_FILE = 'inventory'
 /** Milliseconds between two questions to a peer at random whom it knows. */
 const PEER_EXCHANGE_INTERVAL = 30_000
-
-export interface MeshSettings {
-  readonly listen: readonly string[]
-  readonly announce: readonly string[]
-  readonly network: string
-  readonly policy: MeshPolicy
-  /** Peers to connect to, as `HOST:PORT` or multiaddr. */
-  readonly peers: readonly string[]
-  readonly allow: readonly string[]
-  readonly mdns: boolean
-  readonly share: ShareSetting
-  /** Bytes a second; 0 for no limit. */
-  readonly uploadLimit: number
-  readonly downloadLimit: number
-}
-
-export interface MeshInit {
-  readonly settings: MeshSettings
-  readonly identity: Identity
-  /** Git directory of the node's repository. */
-  readonly gitDir: string
-  /** Our own folder in it; losing it costs time. */
-  readonly ownDir: string
-  /** Contents of a `swarm.key`. */
-  readonly preSharedKey?: Uint8Array
-  readonly repository: ServedRepository
-  readonly inventory: InventorySource
-  readonly logger: Logger
-  /** Times of redialling; for tests. */
-  readonly redial?: BackoffInit
-}
-
-/** Is told which packages (hash parts) a peer turned out to have, and this node perhaps not. Must not throw. */
-export type NewsListener = (peer: string, hashes: readonly string[]) => void
-
-/** What a peer did when something was fetched from it, as whoever fetched judges it. */
-export type FetchVerdict = 'delivered' | 'did not have it' | 'broke off' | 'lied'
-
-/** What another machine needs to know to join. */
-export interface Invitation {
-  readonly id: string
-  /** Multiaddrs with the id. */
-  readonly addresses: readonly string[]
-  readonly network: string
-}
 
 export class Mesh implements Startable {
   readonly #init: MeshInit
