@@ -8,8 +8,8 @@ import { type PathInfos, SharedClosures } from './shared-closures.ts'
 /** What of the store the inventory is made of. */
 export interface InventorySource extends PathInfos {
   entries(): Iterable<PackageEntry>
-  /** Whether a package is published. */
-  has(hash: string): boolean
+  /** Whether a package is published with everything that it refers to; only such are told of. */
+  hasClosure(hash: string): boolean
   /** Has a function told of the packages (hash parts) that changed; returns what ends that. */
   onChange(listener: (hashes: ReadonlySet<string>) => void): () => void
 }
@@ -44,9 +44,7 @@ export class SharedPackages {
     this.all = all
     this.#unlisten = components.source.onChange((hashes) => this.#take([...hashes]))
     // What changed while the inventory was read would be missed.
-    this.#take(
-      Array.from(components.source.entries(), ({ hash }) => hash).filter((hash) => !this.shares(hash)),
-    )
+    this.#take([...hashesOf(components.source)].filter((hash) => !this.shares(hash)))
   }
 
   /** @throws InventoryLogError */
@@ -90,15 +88,15 @@ export class SharedPackages {
     const before = log.seq
     const published: { hash: string; name: string }[] = []
     for (const hash of hashes) {
-      const name = source.has(hash) ? await this.#closures.nameOf(hash) : undefined
+      const name = source.hasClosure(hash) ? await this.#closures.nameOf(hash) : undefined
       if (name !== undefined) published.push({ hash, name })
     }
     await this.inventory.published(published)
-    await this.inventory.removed(hashes.filter((hash) => !source.has(hash)))
+    await this.inventory.removed(hashes.filter((hash) => !source.hasClosure(hash)))
     if (log.seq !== before) this.#changed()
   }
 }
 
 function* hashesOf(source: InventorySource): Iterable<string> {
-  for (const { hash } of source.entries()) yield hash
+  for (const { hash, commit } of source.entries()) if (commit !== undefined) yield hash
 }
