@@ -22,8 +22,10 @@ export interface PullThroughComponents {
 
 interface Answer {
   readonly expected: ExpectedPackage | undefined
-  /** Whether every source that was asked has answered. */
+  /** Whether every source has answered. */
   readonly sure: boolean
+  /** Sources that have failed, or not answered in time. */
+  readonly failed: ReadonlySet<SourceLink>
 }
 
 /**
@@ -89,9 +91,9 @@ export class PullThrough implements OnDemand, Startable {
   }
 
   async #find(hash: string): Promise<ExpectedPackage | undefined> {
-    const { expected, sure } = await this.#ask(hash)
+    const { expected, sure, failed } = await this.#ask(hash)
     if (expected === undefined) this.#missing.add(hash, sure)
-    else this.#pull(expected)
+    else this.#pull(expected, failed)
     return expected
   }
 
@@ -106,7 +108,8 @@ export class PullThrough implements OnDemand, Startable {
       AbortSignal.timeout(this.#components.budget ?? MISS_BUDGET),
       this.#stopped.signal,
     ])
-    let sure = awake.length === this.#components.links().length
+    const failed = new Set<SourceLink>()
+    const all = awake.length === this.#components.links().length
     const answers = links.map(async (link) => {
       try {
         const asking = () => within(signal, link.find([hash], { signal }), link.source.name)
@@ -115,7 +118,7 @@ export class PullThrough implements OnDemand, Startable {
         const first = found.get(hash)
         return first && expectedOf(first)
       } catch (err) {
-        sure = false
+        failed.add(link)
         const { name } = link.source
         this.#components.logger.debug({ source: name, err }, `a source did not answer: ${errorMessage(err)}`)
         return undefined
@@ -123,28 +126,31 @@ export class PullThrough implements OnDemand, Startable {
     })
     for (const answer of answers) {
       const expected = await answer
-      if (expected !== undefined) return { expected, sure }
+      if (expected !== undefined) return { expected, sure: false, failed }
     }
-    return { expected: undefined, sure }
+    return { expected: undefined, sure: all && failed.size === 0, failed }
   }
 
-  /** Has the package's closure pulled, after those that were asked for before. */
-  #pull(expected: ExpectedPackage): void {
+  /**
+   * Has the package's closure pulled, after those that were asked for before. Sources that have just let a client wait are
+   * not asked again for it.
+   */
+  #pull(expected: ExpectedPackage, failed: ReadonlySet<SourceLink>): void {
     if (this.#arrivals.get(expected.info.storePath.hash) !== undefined) return
     const arrival = new Arrival()
     this.#arrivals.expect(expected, arrival)
-    const running = this.#run(expected, arrival).finally(() => this.#running.delete(running))
+    const running = this.#run(expected, arrival, failed).finally(() => this.#running.delete(running))
     this.#running.add(running)
   }
 
-  async #run({ info }: ExpectedPackage, arrival: Arrival): Promise<void> {
+  async #run({ info }: ExpectedPackage, arrival: Arrival, failed: ReadonlySet<SourceLink>): Promise<void> {
     const { puller, logger, links } = this.#components
     const { hash } = info.storePath
     try {
       await this.#turn(arrival)
       this.#pulls.add(arrival)
       await puller.pull([hash], {
-        from: ordered(links()).filter(({ health }) => !health.resting),
+        from: ordered(links()).filter((link) => !link.health.resting && !failed.has(link)),
         signal: this.#stopped.signal,
         onFound: ({ found }) => {
           arrival.moved()
