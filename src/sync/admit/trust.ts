@@ -55,7 +55,10 @@ function missingSignature({ signatures }: PathInfo, { publicKeys }: TrustRule): 
   const trusted = new Set(publicKeys.map(({ name }) => name))
   const names = [...new Set(signatures.map((text) => text.split(':', 1)[0] ?? ''))]
   const wrong = names.filter((name) => trusted.has(name))
-  if (wrong.length > 0) return `its signature by ${wrong.join(', ')} is wrong`
+  if (wrong.length > 0) {
+    const text = `its signature by ${wrong.join(', ')} is not one of the trusted key of that name`
+    return `${text}: it was changed, or signed by another key that is called the same; ${hint}`
+  }
   if (names.length === 0) return `it is not signed; ${hint}`
   return `it is signed by ${names.join(', ')}, none of which is trusted; ${hint}`
 }
