@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { chmod, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
 import { run } from '../../support/process.ts'
-import { Sandbox } from './gachix.ts'
+import { runHere, Sandbox } from './gachix.ts'
 
 describe('gachix use', () => {
   let sandbox: Sandbox
@@ -10,8 +10,9 @@ describe('gachix use', () => {
   let env: Record<string, string>
   before(async () => {
     sandbox = await Sandbox.create()
-    key = (await sandbox.run(['key', 'generate', '--name', 'use.test-1', '--out', 'key'])).stdout.trim()
-    env = { NIX_CONF_DIR: sandbox.file('etc'), GACHIX__STORE__SIGN_PRIVATE_KEY_PATH: 'key' }
+    const generate = ['key', 'generate', '--name', 'use.test-1', '--out', sandbox.file('key')]
+    key = (await runHere(generate)).stdout.trim()
+    env = { NIX_CONF_DIR: sandbox.file('etc'), GACHIX__STORE__SIGN_PRIVATE_KEY_PATH: sandbox.file('key') }
     await mkdir(sandbox.file('etc'))
   })
   after(() => sandbox.remove())
@@ -29,7 +30,7 @@ describe('gachix use', () => {
     await chmod(sandbox.file('etc/real.conf'), 0o640)
     await symlink('real.conf', sandbox.file('etc/nix.conf'))
     for (const changed of [true, false]) {
-      const { stdout } = await sandbox.run(['use', '--write', '--json'], env)
+      const { stdout } = await runHere(['use', '--write', '--json'], env)
       const expected = {
         url: 'http://localhost:8080',
         publicKey: key,
@@ -50,10 +51,10 @@ describe('gachix use', () => {
     assert.match(shown, /^substituters = .*cache\.nixos\.org/m)
     assert.ok(shown.split('\n').some((line) => line.startsWith('trusted-public-keys') && line.includes(key)))
 
-    const removed = await sandbox.run(['use', '--remove'], env)
+    const removed = await runHere(['use', '--remove'], env)
     assert.match(removed.stderr, /nix\.conf was changed$/m)
     assert.equal(await readFile(sandbox.file('etc/real.conf'), 'utf8'), original)
-    assert.match((await sandbox.run(['use', '--remove'], env)).stderr, /is as it should be$/m)
+    assert.match((await runHere(['use', '--remove'], env)).stderr, /is as it should be$/m)
   })
 
   it('takes another cache, its key and another file', async () => {
@@ -63,10 +64,10 @@ describe('gachix use', () => {
       '--public-key',
       key,
       '--file',
-      'made/nix.conf',
+      sandbox.file('made/nix.conf'),
       '--write',
     ]
-    assert.equal((await sandbox.run(args, env)).code, 0)
+    assert.equal((await runHere(args, env)).code, 0)
     assert.match(await readFile(sandbox.file('made/nix.conf'), 'utf8'), /= https:\/\/cache\.example\.org$/m)
   })
 
@@ -78,11 +79,11 @@ describe('gachix use', () => {
       [['--file', '/dev/null/nix.conf', '--write'], 1, /cannot (read|write) \/dev\/null.*\[ERR_NIX_CONF\]/],
     ]
     for (const [args, code, message] of wrong) {
-      const result = await sandbox.run(['use', ...args], env)
+      const result = await runHere(['use', ...args], env)
       assert.equal(result.code, code)
       assert.match(result.stderr, message)
     }
-    const keyless = await sandbox.run(['use'])
+    const keyless = await runHere(['--store-path', sandbox.file('none'), 'use'])
     assert.match(keyless.stderr, /this node has no key yet.*\[ERR_USAGE\]/)
   })
 })
