@@ -36,7 +36,7 @@ export interface StartedBody {
   readonly first: IteratorResult<Uint8Array>
   readonly rest: AsyncIterator<Uint8Array>
   /** Told of every chunk whose bytes the system has taken. */
-  readonly recycle: ((chunk: Uint8Array) => void) | undefined
+  readonly recycle?: ((chunk: Uint8Array) => void) | undefined
 }
 
 /**
