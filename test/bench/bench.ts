@@ -5,11 +5,14 @@ import type { GachixNode } from '../support/gachix.ts'
 import { Nginx } from '../support/nginx.ts'
 import { until } from '../support/process.ts'
 import type { Figure } from './figures.ts'
+import { FramingCache } from './framing-cache.ts'
 import { LoadClient } from './load-client.ts'
 import { measureIngest } from './measure-ingest.ts'
+import { measureScale } from './measure-scale.ts'
 import { measureNarinfos, measureNars, type ServingCaches } from './measure-serving.ts'
 import { measureSubstitution } from './measure-substitution.ts'
 import type { Options } from './options.ts'
+import { OtherCaches } from './other-caches.ts'
 import { PackageSet } from './package-set.ts'
 import { peakMemory } from './process-stats.ts'
 import { openCache } from './served-cache.ts'
@@ -44,7 +47,9 @@ export async function bench(options: Options, signal: AbortSignal): Promise<Resu
   const node = await gachix.serve()
   const nginx = stack.use(await Nginx.start([folders.get('none')!, folders.get('zstd')!]))
   progress('everything is fetched once and checked')
-  const caches = await openCaches(set, node, nginx)
+  const framing = stack.use(await FramingCache.start(set))
+  const others = stack.use(await OtherCaches.start(set))
+  const caches = { ...(await openCaches(set, node, nginx)), framing: framing.cache, others: others.caches }
   signal.throwIfAborted()
 
   const client = stack.use(new LoadClient())
@@ -63,13 +68,21 @@ export async function bench(options: Options, signal: AbortSignal): Promise<Resu
     unit: 'MB',
     product: [atStart / 1e6],
   }
+  const scale =
+    options.scale === undefined
+      ? []
+      : await measureScale(options.scale, (what) => progress(`many packages: ${what}`), signal)
   return {
     set: { name: set.name, paths: set.closure.length, narSize: set.narSize },
-    figures: [...figures, ...narinfos, ...nars, warmUp, ...copies],
+    figures: [...figures, ...narinfos, ...nars, warmUp, ...copies, ...scale],
   }
 }
 
-async function openCaches(set: PackageSet, node: GachixNode, nginx: Nginx): Promise<ServingCaches> {
+async function openCaches(
+  set: PackageSet,
+  node: GachixNode,
+  nginx: Nginx,
+): Promise<Omit<ServingCaches, 'framing' | 'others'>> {
   const { closure } = set
   await gzipForAll(set, node)
   const own = { url: node.url, pid: node.child.pid!, compression: 'gzip' }

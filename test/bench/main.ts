@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { worseThan } from './check.ts'
 import { parseOptions, USAGE, UsageError } from './options.ts'
 import { childrenOf } from './process-stats.ts'
 
@@ -24,6 +25,8 @@ async function main(signal: AbortSignal): Promise<void> {
       const machine = await describeMachine()
       console.log(markdownReport(results, machine, options))
       if (options.json !== undefined) await writeFile(options.json, jsonReport(results, machine, options))
+      const worse = options.check === undefined ? [] : await worseThan(options.check, results.figures)
+      if (worse.length > 0) throw new Error(`worse than in ${options.check}:\n${worse.join('\n')}`)
     } else {
       const { profile } = await import('./profile.ts')
       console.log(await profile(options, options.profile, signal))

@@ -13,6 +13,10 @@ export interface ServingCaches {
   readonly plain: ServedCache
   readonly nginxNone: ServedCache
   readonly nginxZstd: ServedCache
+  /** Plain files put into NARs by Node. */
+  readonly framing: ServedCache
+  /** Other programs that whoever runs the benchmark has brought. */
+  readonly others: readonly ServedCache[]
 }
 
 export interface ServingSizes {
@@ -34,7 +38,7 @@ interface NarSample {
 
 /** Measures NARs: all of the set, by one connection and by 16. */
 export async function measureNars(
-  { gzip, plain, nginxNone, nginxZstd }: ServingCaches,
+  { gzip, plain, nginxNone, nginxZstd, framing, others }: ServingCaches,
   narSize: number,
   client: LoadClient,
   sizes: ServingSizes,
@@ -45,6 +49,9 @@ export async function measureNars(
     ['gzip', gzip, nginxNone],
     ['gzip', gzip, nginxZstd],
     ['plain', plain, nginxNone],
+    ['gzip', gzip, framing],
+    ['plain', plain, framing],
+    ...others.map((other): [string, ServedCache, ServedCache] => ['gzip', gzip, other]),
   ]
   const sample = async (cache: ServedCache, connections: number): Promise<NarSample> => {
     resetPeakMemory(cache.pid)
@@ -63,7 +70,7 @@ export async function measureNars(
   const figures: Figure[] = []
   for (const connections of [1, 16]) {
     const work = (cache: ServedCache): Promise<NarSample> => sample(cache, connections)
-    const samples = await takeTurns([gzip, plain, nginxNone, nginxZstd], work, turns)
+    const samples = await takeTurns([gzip, plain, nginxNone, nginxZstd, framing, ...others], work, turns)
     const by = connections === 1 ? '1 connection' : `${connections} connections`
     const add = (name: string, unit: string, of: (sample: NarSample) => number, chosen = pairs): void => {
       for (const [form, product, yardstick] of chosen) {

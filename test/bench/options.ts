@@ -9,6 +9,8 @@ export const USAGE = `npm run bench -- [OPTIONS]
   --generation A|B|both  which of the corpus (both)
   --rounds N             rounds of every figure (5; with --quick 3)
   --json FILE            write every sample to FILE
+  --scale N              a repository of N small packages as well: start, look-up, memory
+  --check FILE           compare the ratios with those of an earlier run (its --json), and fail where one is worse
   --quick                less of everything: says whether all works, not how fast
   --profile DIR          measure nothing; profile the product at the same work and keep the profiles in DIR
 `
@@ -18,6 +20,8 @@ export interface Options {
   readonly generation: 'A' | 'B' | 'both'
   readonly rounds: number
   readonly json?: string
+  readonly check?: string
+  readonly scale?: number
   readonly quick: boolean
   readonly profile?: string
 }
@@ -43,9 +47,14 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   const rounds = Number(values.rounds ?? (quick ? 3 : 5))
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new UsageError(`--rounds ${values.rounds}: a number from 1`)
+  const scale = values.scale === undefined ? undefined : Number(values.scale)
+  if (scale !== undefined && (!Number.isInteger(scale) || scale < 1))
+    throw new UsageError(`--scale ${values.scale}: a number from 1`)
   return {
     ...(values.corpus === undefined ? {} : { corpus: resolve(values.corpus) }),
     ...(values.json === undefined ? {} : { json: resolve(values.json) }),
+    ...(values.check === undefined ? {} : { check: resolve(values.check) }),
+    ...(scale === undefined ? {} : { scale }),
     ...(values.profile === undefined ? {} : { profile: resolve(values.profile) }),
     generation,
     rounds,
@@ -64,6 +73,8 @@ function parse(args: readonly string[]) {
         generation: text,
         rounds: text,
         json: text,
+        check: text,
+        scale: text,
         profile: text,
         quick: flag,
         help: { ...flag, short: 'h' },

@@ -79,6 +79,13 @@ async function openNar(cache: CacheToOpen, facts: PathFacts): Promise<Request> {
   return { path, size: file.size }
 }
 
+/** Fetches a plain NAR and compares it with what Nix says of its package. @throws Error when it is another */
+export async function checkNar(url: string, facts: PathFacts): Promise<void> {
+  const { size, sha256 } = await digest(await request(url))
+  if (size !== facts.narSize || sha256 !== facts.narHash)
+    throw new Error(`${url} is not the NAR of ${facts.path}`)
+}
+
 function unpacker(narinfo: Narinfo): Duplex {
   const compression = narinfo.fields.get('Compression')
   if (compression === 'gzip') return createGunzip({ chunkSize: 262_144 })
