@@ -83,6 +83,8 @@ export class Node implements Startable {
     const { links, pullThrough } = await workspace.replication()
     const mesh = await workspace.mesh()
     await this.#run(mesh)
+    // Before HTTP, whose `/health` tells that the node can be used: by commands as well.
+    await this.#run(new ControlServer({ operations: workspace.operations, path: controlSocket, logger }))
     const http = createHttpServer({
       store: workspace.store,
       ...((links.length > 0 || mesh.status !== null) && { onDemand: pullThrough }),
@@ -95,8 +97,6 @@ export class Node implements Startable {
     await this.#run(http)
     this.#url = http.url
     workspace.http = { url: http.url }
-
-    await this.#run(new ControlServer({ operations: workspace.operations, path: controlSocket, logger }))
   }
 
   async #run(part: Startable): Promise<void> {
