@@ -1,5 +1,6 @@
 /** A node's part in the mesh, and whom it trusts: builds the mesh from the settings, and does what is asked about both. */
 import type { Config } from './config/schema.ts'
+import type { NodeStatus } from './http/control/api.ts'
 import type {
   AddPeerRequest,
   Invitation,
@@ -85,11 +86,11 @@ export class MeshPart implements PeerOperations, Startable {
   }
 
   /** What `status` says. */
-  get status(): (MeshIdentity & { network: string; connected: number }) | null {
+  get status(): NodeStatus['mesh'] {
     if (this.#mesh === undefined) return null
     const connected = this.#mesh.peers().filter(({ state }) => state === 'connected').length
-    const { id, addresses } = this.#mesh
-    return { id, addresses, network: this.#init.config.mesh.network, connected }
+    const { id, addresses, load } = this.#mesh
+    return { id, addresses, network: this.#init.config.mesh.network, connected, load }
   }
 
   /** Joins the mesh. */

@@ -9,6 +9,7 @@ import { defaultDaemonSocket, unixSocket } from './ingest/daemon/connect.ts'
 import { DaemonSource } from './ingest/daemon/source.ts'
 import { MeshPart } from './mesh-part.ts'
 import { NodeOperations } from './node-operations.ts'
+import { processStatus } from './process-status.ts'
 import { Replication } from './replication.ts'
 import { ensureSigningKey, type SigningKey } from './signing-key.ts'
 import { GitPackageStore } from './store/package-store.ts'
@@ -59,6 +60,7 @@ export class Workspace {
         version: VERSION,
         pid: process.pid,
         uptime: (performance.now() - this.#opened) / 1000,
+        process: processStatus(),
         store: { path: store.gitDir, storeDir: store.storeDir, packages: store.size },
         http: this.http,
         publicKey: this.publicKey,

@@ -40,6 +40,13 @@ export const STATUS: NodeStatus = {
   version: '1.2.3',
   pid: 7,
   uptime: 1.25,
+  process: {
+    rss: 96_000_000,
+    heapUsed: 20_000_000,
+    external: 4_000_000,
+    handles: { Timeout: 2 },
+    listeners: 3,
+  },
   store: { path: '/srv/cache', storeDir: '/nix/store', packages: 3 },
   http: { url: 'http://localhost:8080' },
   publicKey: null,

@@ -20,6 +20,13 @@ const STATUS: NodeStatus = {
   version: '1.0.0',
   pid: 1,
   uptime: 1,
+  process: {
+    rss: 96_000_000,
+    heapUsed: 20_000_000,
+    external: 4_000_000,
+    handles: { Timeout: 2 },
+    listeners: 3,
+  },
   store: { path: 'x', storeDir: '/nix/store', packages: 0 },
   http: null,
   publicKey: null,

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { NodeStatus } from '../../http/control/api.ts'
 import type { SourceStatus } from '../../http/control/sync-api.ts'
 import { type CliContext, type JsonOption, loadSettings } from '../context.ts'
-import { columns, count, formatDuration } from '../format.ts'
+import { columns, count, formatBytes, formatDuration } from '../format.ts'
 import { withRunningNode } from '../operations.ts'
 
 /** `gachix status`. */
@@ -23,6 +23,7 @@ export function statusCommand(context: CliContext): Command {
         columns([
           ['version', status.version],
           ['process', `${status.pid}, running for ${formatDuration(status.uptime)}`],
+          ['memory', formatBytes(status.process.rss)],
           ['serving', status.http?.url ?? 'nothing'],
           ['repository', status.store.path],
           ['store dir', status.store.storeDir],

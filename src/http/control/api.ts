@@ -57,18 +57,42 @@ export interface PackageDetails {
   readonly closure: { readonly paths: number; readonly narSize: number; readonly complete: boolean }
 }
 
+/** What the node's process holds: figures that stay level in a healthy node, whatever it has been through. */
+export interface ProcessStatus {
+  /** Resident memory, and of it JavaScript objects and the buffers outside of them; bytes. */
+  readonly rss: number
+  readonly heapUsed: number
+  readonly external: number
+  /** What keeps the process busy, by Node's names (`TCPSocketWrap`, `Timeout`, ...): how many of each. */
+  readonly handles: Readonly<Record<string, number>>
+  /** Listeners for events of the process itself. */
+  readonly listeners: number
+}
+
+/** What the mesh holds at present. */
+export interface MeshLoad {
+  /** Connections to peers, strangers included, and streams on them, libp2p's own included. */
+  readonly connections: number
+  readonly streams: number
+  /** Who waits for the end of the mesh: one for each exchange that runs. */
+  readonly listeners: number
+}
+
 export interface NodeStatus {
   readonly version: string
   readonly pid: number
   /** Seconds since the node started. */
   readonly uptime: number
+  readonly process: ProcessStatus
   readonly store: { readonly path: string; readonly storeDir: string; readonly packages: number }
   readonly http: { readonly url: string } | null
   readonly publicKey: string | null
   /** Where packages can come from, in the order in which they are asked. */
   readonly sources: readonly SourceStatus[]
   /** The node's part in the mesh; `null` when it has none. */
-  readonly mesh: (MeshIdentity & { readonly network: string; readonly connected: number }) | null
+  readonly mesh:
+    | (MeshIdentity & { readonly network: string; readonly connected: number; readonly load: MeshLoad })
+    | null
 }
 
 export interface AddOptions extends AbortOptions {

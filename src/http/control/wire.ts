@@ -112,11 +112,24 @@ export const nodeStatusSchema = z.object({
   version: z.string(),
   pid: count,
   uptime: z.number(),
+  process: z.object({
+    rss: count,
+    heapUsed: count,
+    external: count,
+    handles: z.record(z.string(), count),
+    listeners: count,
+  }),
   store: z.object({ path: z.string(), storeDir: z.string(), packages: count }),
   http: z.object({ url: z.string() }).nullable(),
   publicKey: z.string().nullable(),
   sources: z.array(sourceStatusSchema),
   mesh: z
-    .object({ id: z.string(), addresses: z.array(z.string()), network: z.string(), connected: count })
+    .object({
+      id: z.string(),
+      addresses: z.array(z.string()),
+      network: z.string(),
+      connected: count,
+      load: z.object({ connections: count, streams: count, listeners: count }),
+    })
     .nullable(),
 }) satisfies z.ZodType<NodeStatus>

@@ -2,6 +2,7 @@
  * A node's part in the mesh: swarm, book, inventories and what answers peers, put together. What is to be fetched from whom is
  * decided elsewhere.
  */
+import { getEventListeners } from 'node:events'
 import { join } from 'node:path'
 import { headsTopic, protocolId } from '../../../protocol/index.ts'
 import { nix32Decode } from '../../nix/base32.ts'
@@ -115,6 +116,10 @@ export class Mesh implements Startable {
   /** Multiaddrs with the id at which others can reach this node. */
   get addresses(): string[] {
     return this.#swarm.addresses
+  }
+
+  get load(): { connections: number; streams: number; listeners: number } {
+    return { ...this.#swarm.load, listeners: getEventListeners(this.#stopping.signal, 'abort').length }
   }
 
   /** A mesh that was stopped cannot be started again. */

@@ -92,6 +92,13 @@ export class Swarm implements Startable {
     return streams.filter(({ protocol }) => this.#handlers.some(([handled]) => handled === protocol)).length
   }
 
+  /** Connections that are open, and streams on them, whoever uses them. */
+  get load(): { connections: number; streams: number } {
+    const connections = this.#libp2p?.getConnections() ?? []
+    const streams = connections.reduce((sum, connection) => sum + connection.streams.length, 0)
+    return { connections: connections.length, streams }
+  }
+
   /** Registers a protocol; to be called before `start`. `maxStreams` bounds what one connection may have open. */
   handle(protocol: string, maxStreams: number, handler: StreamHandler): void {
     this.#handlers.push([protocol, handler, maxStreams])
