@@ -10,14 +10,15 @@ export class Host {
   readonly name: string
   readonly address: string
   readonly #namespace: string
-  readonly #port: string
+  /** The network device of its cable's other end, which sticks in the switch. */
+  readonly port: string
   readonly #switch: string
 
   constructor(name: string, address: string, namespace: string, port: string, switchName: string) {
     this.name = name
     this.address = address
     this.#namespace = namespace
-    this.#port = port
+    this.port = port
     this.#switch = switchName
   }
 
@@ -28,11 +29,11 @@ export class Host {
 
   /** Pulls the plug: what is sent to or by this host vanishes, and nobody is told. */
   async unplug(): Promise<void> {
-    await run('ip', ['link', 'set', this.#port, 'nomaster'])
+    await run('ip', ['link', 'set', this.port, 'nomaster'])
   }
 
   async plug(): Promise<void> {
-    await run('ip', ['link', 'set', this.#port, 'master', this.#switch])
+    await run('ip', ['link', 'set', this.port, 'master', this.#switch])
   }
 }
 

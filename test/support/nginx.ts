@@ -5,28 +5,39 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { attempt, collectOutput, freePort, stopChild, until } from './process.ts'
 
+export interface NginxOptions {
+  /** Address that it listens on; default 127.0.0.1. */
+  readonly address?: string
+  /** Puts the server's command line into another, for instance one that runs it on another host. */
+  readonly wrap?: (command: readonly string[]) => readonly string[]
+}
+
 export class Nginx implements AsyncDisposable {
   readonly #child: ChildProcess
+  readonly #address: string
   readonly #ports: readonly number[]
 
-  private constructor(child: ChildProcess, ports: readonly number[]) {
+  private constructor(child: ChildProcess, address: string, ports: readonly number[]) {
     this.#child = child
+    this.#address = address
     this.#ports = ports
   }
 
   /** Serves each folder on a port of its own, in their order. */
-  static async start(folders: readonly string[]): Promise<Nginx> {
+  static async start(folders: readonly string[], options: NginxOptions = {}): Promise<Nginx> {
+    const { address = '127.0.0.1', wrap = (command) => command } = options
     const home = await mkdtemp(join(tmpdir(), 'nginx-'))
     await mkdir(join(home, 'temp'))
     const ports: number[] = []
     for (const _ of folders) ports.push(await freePort())
     const file = join(home, 'nginx.conf')
-    await writeFile(file, configuration(home, folders, ports))
+    await writeFile(file, configuration(home, folders, address, ports))
     // The process takes nginx with it, however it ends; on SIGTERM the master stops its workers at once.
-    const command = ['--pdeathsig', 'TERM', 'nginx', '-c', file, '-p', home, '-e', join(home, 'error.log')]
+    const server = ['nginx', '-c', file, '-p', home, '-e', join(home, 'error.log')]
+    const command = ['--pdeathsig', 'TERM', ...wrap(server)]
     const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] })
     const output = collectOutput(child)
-    const nginx = new Nginx(child, ports)
+    const nginx = new Nginx(child, address, ports)
     await until(
       () => `nginx: ${output()}`,
       async () => {
@@ -52,7 +63,7 @@ export class Nginx implements AsyncDisposable {
 
   /** URL of a folder, without a slash at the end. */
   url(folder: number): string {
-    return `http://127.0.0.1:${this.#ports[folder]}`
+    return `http://${this.#address}:${this.#ports[folder]}`
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -61,10 +72,15 @@ export class Nginx implements AsyncDisposable {
 }
 
 /** Static files as nginx does them best: one worker a core, `sendfile`, no logs, connections kept. */
-function configuration(home: string, folders: readonly string[], ports: readonly number[]): string {
+function configuration(
+  home: string,
+  folders: readonly string[],
+  address: string,
+  ports: readonly number[],
+): string {
   const servers = folders.map(
     (folder, index) => `  server {
-    listen 127.0.0.1:${ports[index]} backlog=1024;
+    listen ${address}:${ports[index]} backlog=1024;
     root ${folder};
   }`,
   )

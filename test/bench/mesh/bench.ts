@@ -1,0 +1,106 @@
+/** One run: generation A into nothing, by turns, and then what B takes on top of it. */
+import { Nginx } from '../../support/nginx.ts'
+import { copyToFileCache, newFolder } from '../file-cache.ts'
+import { PackageSet } from '../package-set.ts'
+import { takeTurns } from '../rounds.ts'
+import { type Contender, measure, type Sample } from './contender.ts'
+import { NginxContender } from './nginx.ts'
+import type { Options } from './options.ts'
+import { GIVERS, Givers, PeersContender } from './peers.ts'
+import { Place } from './place.ts'
+import { GitContender, NixSshContender, sshdPid, startGiverSshd } from './ssh.ts'
+
+export interface Results {
+  readonly corpus: string
+  readonly first: Part
+  /** Absent without a second generation. */
+  readonly update?: Part
+  /** Load average (1 minute) before and after. */
+  readonly load: readonly [number, number]
+}
+
+/** What was copied, and every contender's samples. */
+export interface Part {
+  readonly packages: number
+  readonly narSize: number
+  readonly samples: ReadonlyMap<string, readonly Sample[]>
+}
+
+export async function bench(options: Options, load: () => number, signal: AbortSignal): Promise<Results> {
+  const before = load()
+  await using stack = new AsyncDisposableStack()
+  const { corpus, rounds } = options
+  progress('the packages')
+  const open = (generation: 'A' | 'B') => PackageSet.open({ corpus, generation, rounds, quick: false })
+  const set = stack.use(await open(options.generation))
+  const key = await set.store.signingKey('bench.test-1')
+  const place = stack.use(await Place.create())
+
+  const cache = await newFolder('zstd')
+  await copyToFileCache(set, cache, 'zstd', key.secretFile)
+  const givers = stack.use(await Givers.start(set, place, set.roots, key.secretFile))
+  const { giver } = place
+  const nginx = stack.use(
+    await Nginx.start([cache], { address: giver.address, wrap: (c) => giver.command(c) }),
+  )
+  const gitSshd = stack.use(await startGiverSshd(place))
+  const gitPid = sshdPid()
+  const nixSshd = stack.use(await startGiverSshd(place, set))
+  const nixPid = sshdPid()
+
+  const contenders: Contender[] = [
+    stack.use(new PeersContender(place, givers, 1, key.publicKey)),
+    stack.use(new PeersContender(place, givers, GIVERS, key.publicKey)),
+    new GitContender(place, gitSshd, gitPid, set, givers.repository),
+    new NixSshContender(place, nixSshd, nixPid),
+    new NginxContender(place, nginx, key.publicKey),
+  ].filter(({ name }) => options.only === undefined || name.includes(options.only))
+
+  const first = await takeTurns(
+    contenders,
+    async (contender) => {
+      progress(contender.name)
+      await contender.prepare()
+      const sample = await measure(contender, place, set.roots)
+      await contender.check(set.closure.length)
+      return sample
+    },
+    { rounds, signal, warmUp: options.warmUp },
+  )
+  const results = {
+    corpus: set.name,
+    first: { packages: set.closure.length, narSize: set.narSize, samples: named(first) },
+  }
+  if (options.generation !== 'A' || options.only !== undefined) return { ...results, load: [before, load()] }
+
+  const next = stack.use(await open('B'))
+  progress('generation B')
+  await copyToFileCache(next, cache, 'zstd', key.secretFile)
+  await givers.add(next.roots)
+  const known = new Set(set.closure.map(({ path }) => path))
+  const fresh = next.closure.filter(({ path }) => !known.has(path))
+  const update = await takeTurns(
+    contenders,
+    async (contender) => {
+      progress(`${contender.name}, B after A`)
+      const sample = await measure(contender, place, next.roots)
+      await contender.check(known.size + fresh.length)
+      return sample
+    },
+    { rounds: 1, signal },
+  )
+  const narSize = fresh.reduce((sum, { narSize }) => sum + narSize, 0)
+  return {
+    ...results,
+    update: { packages: fresh.length, narSize, samples: named(update) },
+    load: [before, load()],
+  }
+}
+
+function named<R>(samples: ReadonlyMap<Contender, R>): Map<string, R> {
+  return new Map([...samples].map(([{ name }, each]) => [name, each]))
+}
+
+export function progress(what: string): void {
+  process.stderr.write(`bench: ${what}\n`)
+}

@@ -1,0 +1,58 @@
+/** A way to get a closure from one host to another, and what it costs. */
+import { measured, peakMemory, resetPeakMemory } from '../process-stats.ts'
+import type { Place } from './place.ts'
+
+/** Milliseconds between two looks at the memory of those who give. */
+const SAMPLE_INTERVAL = 50
+
+export interface Contender {
+  readonly name: string
+  /** Processes that give. */
+  readonly givers: readonly number[]
+  /** Makes an empty place to copy to, in a new state each time. */
+  prepare(): Promise<void>
+  /** Processes that take and that run already, for instance a node; those that `pull` starts are counted anyway. */
+  takers(): readonly number[]
+  /** The measured part: copies what `roots` need. */
+  pull(roots: readonly string[]): Promise<void>
+  /** Fails unless all of it has arrived; its packages are so many. */
+  check(packages: number): Promise<void>
+}
+
+export interface Sample {
+  readonly seconds: number
+  /** Of both ends. */
+  readonly cpuSeconds: number
+  /** Over the cable, in both directions. */
+  readonly wireBytes: number
+  /** Highest resident memory in bytes of all processes that take, together, and of the giver that has most. */
+  readonly takerPeak: number
+  readonly giverPeak: number
+}
+
+/** Lets a contender pull once. */
+export async function measure(contender: Contender, place: Place, roots: readonly string[]): Promise<Sample> {
+  const takers = contender.takers()
+  for (const pid of [...contender.givers, ...takers]) resetPeakMemory(pid)
+  let giverPeak = 0
+  const look = (): void => {
+    for (const pid of contender.givers) giverPeak = Math.max(giverPeak, peakMemory(pid))
+  }
+  const sampler = setInterval(look, SAMPLE_INTERVAL)
+  const before = place.wireBytes()
+  try {
+    const cost = await measured(() => contender.pull(roots), [...contender.givers, ...takers])
+    const after = place.wireBytes()
+    look()
+    const waiting = takers.reduce((sum, pid) => sum + peakMemory(pid), 0)
+    return {
+      seconds: cost.seconds,
+      cpuSeconds: cost.cpuSeconds,
+      wireBytes: after.received - before.received + after.sent - before.sent,
+      takerPeak: cost.peakBytes + waiting,
+      giverPeak,
+    }
+  } finally {
+    clearInterval(sampler)
+  }
+}
