@@ -65,8 +65,7 @@ export class PullThrough implements OnDemand, Startable {
 
   async find(hash: string, options: AbortOptions = {}): Promise<ExpectedPackage | undefined> {
     const expected = this.#arrivals.get(hash)
-    // Of a pull that has stalled nothing can be promised: another cache of the client's may have the package.
-    if (expected !== undefined) return expected.arrival.hasStalled ? undefined : expected
+    if (expected !== undefined) return expected
     if (this.#missing.has(hash) || this.#stopped.signal.aborted) return undefined
     let asking = this.#asking.get(hash)
     if (asking === undefined) {

@@ -84,7 +84,7 @@ describe('a pull that waits for another', () => {
   })
 })
 
-test('pulls that have stalled do not make others wait for them, nor promise what they cannot keep', async () => {
+test('pulls that have stalled do not make others wait for them', async () => {
   await using replica = await Replica.open([{ source: sourceThat(nothing) }])
   const hashes = OTHERS.map(({ info }) => info.storePath.hash)
   for (const hash of hashes) assert.ok(await replica.onDemand.find(hash))
@@ -93,5 +93,6 @@ test('pulls that have stalled do not make others wait for them, nor promise what
   const took = performance.now() - started
   assert.deepEqual(arrived, [false, false, false, false, false])
   assert.ok(took < PATIENCE, `${took} ms`)
-  for (const hash of hashes) assert.equal(await replica.onDemand.find(hash), undefined)
+  // Nix remembers for an hour that a cache lacks a package, and this one may still come.
+  for (const hash of hashes) assert.ok(await replica.onDemand.find(hash))
 })
