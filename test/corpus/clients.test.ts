@@ -7,6 +7,7 @@ import { Gachix, type GachixNode } from '../support/gachix.ts'
 import { NixStore, type PathFacts } from '../support/nix.ts'
 import { NixClient } from '../support/nix-client.ts'
 import { checkSubstitution } from '../support/substitution.ts'
+import { COMPRESSIONS, UpstreamCaches } from '../support/upstream-caches.ts'
 import { type Clients, type Corpus, openClients, openCorpus } from './environment.ts'
 
 /** Debian releases: trixie has Nix 2.26, sid 2.34. The suite itself runs this machine's, on bookworm 2.8. */
@@ -25,6 +26,8 @@ describe('other versions of Nix', () => {
   let node: GachixNode
   let publicKeys: string[]
   const subjects = new Map<string, Subject>()
+  let caches: UpstreamCaches
+  let upstream: { readonly roots: string[]; readonly closure: readonly PathFacts[] }
 
   before(async () => {
     clients = await openClients(SUITES)
@@ -44,16 +47,34 @@ describe('other versions of Nix', () => {
       subjects.set(name, { root, closure: await store.facts(await store.closure([root])) })
     }
     node = await gachix.serve()
+    const roots = await shapes.build(['diamond-top', 'odd-names', 'self-reference'])
+    upstream = { roots, closure: await shapes.facts(await shapes.closure(roots)) }
+    caches = await UpstreamCaches.start(shapes, roots)
   })
 
   after(async () => {
     await gachix?.close()
+    await caches?.[Symbol.asyncDispose]()
     await shapes?.close()
     await corpus?.store.close()
     await clients?.close()
   })
 
   for (const suite of SUITES) {
+    for (const compression of COMPRESSIONS) {
+      test(`${suite}: fetches through a node what an upstream cache has, compressed with ${compression}`, async () => {
+        await using through = await caches.node(compression)
+        const { url } = await through.serve()
+        const publicKeys = [(await through.run(['key', 'show'])).trim()]
+        await checkSubstitution({
+          cache: { url, publicKeys },
+          roots: upstream.roots,
+          closure: upstream.closure,
+          with: 'nix-store -r',
+          chroot: clients.chroot(suite),
+        })
+      })
+    }
     test(`${suite}: its version`, async (t) => {
       await using client = await NixClient.create({ chroot: clients.chroot(suite) })
       t.diagnostic(`${suite} has Nix ${await client.version()}`)

@@ -57,6 +57,7 @@ export class Gachix implements AsyncDisposable {
       NODE_COMPILE_CACHE: join(CHECKOUT, 'test/.work/compile-cache'),
       GACHIX__STORE__PATH: this.repository,
       GACHIX__SERVER__HOST: options.host?.address ?? '127.0.0.1',
+      ...(isAboutMesh(options) ? {} : { GACHIX__MESH__ENABLED: 'false' }),
       ...(options.daemonSocket === undefined ? {} : { NIX_DAEMON_SOCKET_PATH: options.daemonSocket }),
       ...(options.keyFile === undefined ? {} : { GACHIX__STORE__SIGN_PRIVATE_KEY_PATH: options.keyFile }),
       ...options.env,
@@ -128,6 +129,11 @@ export class Gachix implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+/** Nodes of tests that say nothing of the mesh are in none: they start sooner, and take no fixed port. */
+function isAboutMesh({ env = {}, settings = '' }: GachixOptions): boolean {
+  return /^mesh:/m.test(settings) || Object.keys(env).some((name) => name.startsWith('GACHIX__MESH__'))
 }
 
 /** A running `gachix serve`. */
