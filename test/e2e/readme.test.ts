@@ -19,29 +19,36 @@ test('the examples run one after the other beside a node, as the reader would ru
   // Until its store exists, a daemon that may be asked through a socket asks itself for it.
   await store.inside(['nix-store', '--init'])
   const folder = await mkdtemp(join(tmpdir(), 'gachix-readme-'))
-  const port = String(await freePort())
-  const here = (text: string): string => text.replaceAll('8080', port)
+  const ports = new Map<string, string>()
+  for (const port of ['8080', '8081', '4042', '4043']) ports.set(port, String(await freePort()))
+  const port = ports.get('8080')!
+  const here = (text: string): string =>
+    text.replaceAll(/\b(8080|8081|4042|4043)\b/g, (each) => ports.get(each)!)
   const bin = join(folder, 'bin')
   const work = join(folder, 'work')
   const environment = {
     ...store.env,
     PATH: `${bin}:${process.env.PATH}`,
     NIX_DAEMON_SOCKET_PATH: store.socket,
-    GACHIX__SERVER__PORT: port,
   }
+  const listen = { GACHIX__SERVER__PORT: port, GACHIX__MESH__LISTEN: here('/ip4/0.0.0.0/tcp/4042') }
   try {
     await mkdir(bin)
     await mkdir(work)
     await writeFile(join(bin, 'gachix'), `#!/bin/sh\nexec "${process.execPath}" "${CLI}" "$@"\n`)
     await chmod(join(bin, 'gachix'), 0o755)
-    const [settings] = fencedBlocks(README, 'yaml')
+    const settings = fencedBlocks(README, 'yaml').find((text) => text.includes('sign_private_key_path'))
     assert.ok(settings !== undefined, 'the README shows a settings file')
     await writeFile(join(work, 'gachix.yaml'), here(settings))
     const blocks = fencedBlocks(README, 'sh')
     assert.ok(blocks.length >= 5, 'the README has examples')
     await writeFile(join(work, 'examples.sh'), here(blocks.join('\n')))
 
-    const serving = spawn('gachix', ['serve'], { cwd: work, env: environment, stdio: 'pipe' })
+    const serving = spawn('gachix', ['serve'], {
+      cwd: work,
+      env: { ...environment, ...listen },
+      stdio: 'pipe',
+    })
     const node = new GachixNode(`http://localhost:${port}`, serving)
     try {
       await node.healthy()
@@ -50,6 +57,7 @@ test('the examples run one after the other beside a node, as the reader would ru
       assert.match(output.toString(), /^hello$/m, 'what was fetched is what was built')
       assert.match(output.toString(), /-hello-1$/m, 'the package is listed')
       assert.match(output.toString(), /^cache\.example\.org-1:/m, 'the key was made')
+      assert.match(output.toString(), /^pulled 1 package /m, 'the second node has fetched it')
     } finally {
       await node.stop()
     }
@@ -76,7 +84,7 @@ test('the table of settings is that of the code', () => {
 test('the table of commands names them all', async () => {
   const help = (await run(process.execPath, [CLI, '--help'])).toString()
   const section = help.slice(help.indexOf('Commands:'), help.indexOf('Examples:'))
-  const commands = Array.from(section.matchAll(/^ {2}([a-z]+)/gm), ([, name]) => name!)
+  const commands = Array.from(section.matchAll(/^ {2}([a-z-]+)/gm), ([, name]) => name!)
   const described = tableRows(README, ['Command', 'Does'])
     .map(([cell]) => cell)
     .join(' ')
