@@ -38,7 +38,7 @@ export async function bench(options: Options, signal: AbortSignal): Promise<Resu
   const set = stack.use(await PackageSet.open(options))
   const key = await set.store.signingKey('bench.test-1')
 
-  const { gachix, folders, figures } = await measureIngest(set, key, turns, (what) =>
+  const { gachix, folders, figures } = await measureIngest(set, key, { ...turns, xz: options.xz }, (what) =>
     progress(`writing: ${what}`),
   )
   stack.use(gachix)

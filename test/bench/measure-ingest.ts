@@ -33,7 +33,7 @@ interface Contender {
 export async function measureIngest(
   set: PackageSet,
   key: { secretFile: string },
-  turns: Turns,
+  turns: Turns & { readonly xz: boolean },
   onProgress: (what: string) => void,
 ): Promise<Ingested> {
   let gachix: Gachix | undefined
@@ -51,13 +51,15 @@ export async function measureIngest(
       return gachix!.repository
     },
   }
-  const copies = (['none', 'zstd', 'xz'] as const).map((compression) => copyContender(set, compression, key))
-  const xz = copies[2]!
+  const [none, zstd, xz] = (['none', 'zstd', 'xz'] as const).map((compression) =>
+    copyContender(set, compression, key),
+  ) as [Contender, Contender, Contender]
+  const copies = turns.xz ? [none, zstd, xz] : [none, zstd]
   const limited = { ...turns, rounds: Math.min(turns.rounds, MOST_ROUNDS) }
   try {
     // Reads every file once, so that none of them comes from the disk later.
-    await copies[0]!.clear()
-    await copies[0]!.write()
+    await none.clear()
+    await none.write()
     const work = async (contender: Contender): Promise<Cost> => {
       onProgress(contender.name)
       await contender.clear()
@@ -67,15 +69,13 @@ export async function measureIngest(
         contender.folder = await contender.write()
       }, contender.beside)
     }
-    const costs = await takeTurns([product, copies[0]!, copies[1]!], work, limited)
-    for (const [contender, once] of await takeTurns([xz], work, { ...turns, rounds: 1 }))
-      costs.set(contender, once)
+    const costs = await takeTurns([product, none, zstd], work, limited)
+    if (turns.xz) costs.set(xz, (await takeTurns([xz], work, { ...turns, rounds: 1 })).get(xz)!)
     return {
       gachix: gachix!,
       folders: new Map([
-        ['none', copies[0]!.folder!],
-        ['zstd', copies[1]!.folder!],
-        ['xz', xz.folder!],
+        ['none', none.folder!],
+        ['zstd', zstd.folder!],
       ]),
       figures: [
         ...ingestFigures(

@@ -10,6 +10,7 @@ export const USAGE = `npm run bench -- [OPTIONS]
   --rounds N             rounds of every figure (5; with --quick 3)
   --json FILE            write every sample to FILE
   --scale N              a repository of N small packages as well: start, look-up, memory
+  --xz                   beside nix copy with xz too, which takes longer than all else
   --check FILE           compare the ratios with those of an earlier run (its --json), and fail where one is worse
   --quick                less of everything: says whether all works, not how fast
   --profile DIR          measure nothing; profile the product at the same work and keep the profiles in DIR
@@ -23,6 +24,7 @@ export interface Options {
   readonly check?: string
   readonly scale?: number
   readonly quick: boolean
+  readonly xz: boolean
   readonly profile?: string
 }
 
@@ -59,6 +61,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     generation,
     rounds,
     quick,
+    xz: values.xz ?? false,
   }
 }
 
@@ -77,6 +80,7 @@ function parse(args: readonly string[]) {
         scale: text,
         profile: text,
         quick: flag,
+        xz: flag,
         help: { ...flag, short: 'h' },
       },
     }).values
