@@ -10,7 +10,7 @@ interface EarlierFigure {
   readonly section: string
   readonly name: string
   readonly yardstick?: { readonly name: string }
-  readonly ratio?: { readonly median: number }
+  readonly ratio?: { readonly median: number | null }
 }
 
 /**
@@ -24,7 +24,8 @@ export async function worseThan(file: string, figures: readonly Figure[]): Promi
   return figures.flatMap((figure) => {
     const now = ratioOf(figure)?.median
     const before = ratios.get(keyOf(figure))
-    if (now === undefined || before === undefined) return []
+    // A yardstick that took no time that shows has no ratio.
+    if (now === undefined || before == null || !Number.isFinite(now)) return []
     const worse = MORE_IS_BETTER.has(figure.unit) ? before / now : now / before
     const allowed = figure.section.startsWith('Size') ? TOLERANCE.size : TOLERANCE.other
     if (worse <= allowed) return []

@@ -5,6 +5,7 @@ import { run } from '../support/process.ts'
 import type { Figure } from './figures.ts'
 import { copyToFileCache, type FileCompression, newFolder } from './file-cache.ts'
 import { type FolderSize, folderSize } from './folder-size.ts'
+import { NODE_FLAGS } from './node-flags.ts'
 import type { PackageSet } from './package-set.ts'
 import { type Cost, measured } from './process-stats.ts'
 import { type Turns, takeTurns } from './rounds.ts'
@@ -42,7 +43,11 @@ export async function measureIngest(
     beside: [set.daemonPid],
     async clear() {
       await gachix?.close()
-      gachix = await Gachix.create({ daemonSocket: set.store.socket, keyFile: key.secretFile })
+      gachix = await Gachix.create({
+        daemonSocket: set.store.socket,
+        keyFile: key.secretFile,
+        nodeFlags: NODE_FLAGS,
+      })
       // What was compiled of the program is kept beside it: that is not to be in one round only.
       await gachix.run(['--version'])
     },

@@ -11,6 +11,7 @@ import type { Figure } from './figures.ts'
 import { folderSize } from './folder-size.ts'
 import { HttpConnection } from './http-connection.ts'
 import { hashOf, makeManyPackages } from './many-packages.ts'
+import { NODE_FLAGS } from './node-flags.ts'
 import { peakMemory } from './process-stats.ts'
 import { quantile } from './stats.ts'
 
@@ -61,7 +62,7 @@ export async function measureRepository(
 type Add = (name: string, unit: string, ...product: number[]) => void
 
 async function measureNode(repository: string, count: number, add: Add): Promise<void> {
-  await using gachix = await Gachix.create({ repository, env: WITHOUT_MESH })
+  await using gachix = await Gachix.create({ repository, env: WITHOUT_MESH, nodeFlags: NODE_FLAGS })
   await gachix.run(['--version'])
   const port = await freePort()
   const began = performance.now()

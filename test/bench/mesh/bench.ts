@@ -31,7 +31,8 @@ export async function bench(options: Options, load: () => number, signal: AbortS
   await using stack = new AsyncDisposableStack()
   const { corpus, rounds } = options
   progress('the packages')
-  const open = (generation: 'A' | 'B') => PackageSet.open({ corpus, generation, rounds, quick: false })
+  const open = (generation: 'A' | 'B') =>
+    PackageSet.open({ corpus, generation, rounds, quick: false, xz: false })
   const set = stack.use(await open(options.generation))
   const key = await set.store.signingKey('bench.test-1')
   const place = stack.use(await Place.create())
