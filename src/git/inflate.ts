@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream'
 import { constants, createInflate, inflate, inflateSync, type ZlibOptions } from 'node:zlib'
 import { AbortedError } from '../util/errors.ts'
 import { MalformedObjectError } from './object-errors.ts'
+import { createSmallInflater, type SmallInflater } from './small-inflate.ts'
 
 /** Up to this many bytes are inflated at once; more go to the thread pool, which costs a small one three times as much. */
 export const SYNC_INFLATE_SIZE = 128 * 1024
@@ -15,6 +16,9 @@ export const STREAM_CHUNK_SIZE = 256 * 1024
 /** Deflate cannot make less than one byte out of this many. */
 const HIGHEST_RATIO = 1032
 const SMALLEST_CHUNK = 64
+
+/** Of this thread: used to the end before anybody else can. */
+let smallInflater: SmallInflater | undefined
 
 /** Throws `AbortedError` when the signal has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
@@ -43,13 +47,16 @@ export function checkDeclaredSize(size: number, compressed: number): void {
 export function inflateExact(raw: Uint8Array, size: number): Buffer | Promise<Buffer> {
   checkDeclaredSize(size, raw.length)
   if (size <= SYNC_INFLATE_SIZE) {
-    let data: Buffer
+    const data = Buffer.allocUnsafe(size + 1)
+    let produced: number
     try {
-      data = inflateSync(raw, exactOptions(size))
+      smallInflater ??= createSmallInflater()
+      produced = smallInflater.inflate(raw, data).produced
     } catch (error) {
       throw damaged(error)
     }
-    return checkLength(data, size)
+    if (produced !== size) throw wrongLength(produced, size)
+    return data.subarray(0, size)
   }
   return new Promise((resolve, reject) => {
     inflate(raw, exactOptions(size), (error, data) => {
@@ -128,11 +135,6 @@ function exactOptions(size: number): ZlibOptions {
     maxOutputLength: Math.max(size, 1),
     chunkSize: Math.min(Math.max(size + 1, SMALLEST_CHUNK), STREAM_CHUNK_SIZE),
   }
-}
-
-function checkLength(data: Buffer, size: number): Buffer {
-  if (data.length !== size) throw wrongLength(data.length, size)
-  return data
 }
 
 function wrongLength(found: number, size: number): MalformedObjectError {

@@ -1,5 +1,6 @@
 /** Writing pack indexes, version 2 of Git's `gitformat-pack`. */
 import { createHash } from 'node:crypto'
+import { endianness } from 'node:os'
 import { InvalidOidError, isOid, OID_BYTES, type Oid } from '../oid.ts'
 
 /** One object of a pack, as its index names it. */
@@ -25,6 +26,8 @@ const LARGEST_SMALL_OFFSET = 0x7fffffff
 const SIGNATURE = 0xff744f63
 const VERSION = 2
 const LARGE_FLAG = 0x80000000
+/** Which half of a number of 64 bits lies first in this machine's memory. */
+const LOW_HALF = endianness() === 'LE' ? 0 : 1
 
 /**
  * The bytes of a `.idx` file, in pieces to be written one after the other; the same bytes as `git index-pack` makes.
@@ -93,17 +96,12 @@ function toColumns(entries: readonly PackIndexEntry[]): PackIndexColumns {
   return { count, oids, crc32s, offsets }
 }
 
-/** Entry numbers in the order of ids, then offsets: the order of an index. Most comparisons are decided by the first four bytes. */
+/** Entry numbers in the order of ids, then offsets: the order of an index. */
 export function sortedOrder(count: number, oids: Uint8Array, offsets: Float64Array): Uint32Array {
   const view = new DataView(oids.buffer, oids.byteOffset, oids.byteLength)
-  const prefixes = new Uint32Array(count)
-  const order = new Uint32Array(count)
-  for (let i = 0; i < count; i++) {
-    prefixes[i] = view.getUint32(i * OID_BYTES)
-    order[i] = i
-  }
+  const prefixOf = (entry: number): number => view.getUint32(entry * OID_BYTES)
   const compare = (a: number, b: number): number => {
-    const byPrefix = prefixes[a]! - prefixes[b]!
+    const byPrefix = prefixOf(a) - prefixOf(b)
     if (byPrefix !== 0) return byPrefix
     for (let byte = 4; byte < OID_BYTES; byte++) {
       const difference = oids[a * OID_BYTES + byte]! - oids[b * OID_BYTES + byte]!
@@ -111,7 +109,31 @@ export function sortedOrder(count: number, oids: Uint8Array, offsets: Float64Arr
     }
     return offsets[a]! - offsets[b]!
   }
+  const order = new Uint32Array(count)
+  for (let entry = 0; entry < count; entry++) order[entry] = entry
   // Whoever merges indexes has them in order already; sorting a million again takes the better part of a second.
-  for (let i = 1; i < count; i++) if (compare(i - 1, i) > 0) return order.sort(compare)
+  if (isSorted(order, compare)) return order
+  sortByPrefix(order, prefixOf)
+  // Ids that begin alike are few, unless somebody has made them so.
+  for (let start = 0, end = 0; start < count; start = end) {
+    for (end = start + 1; end < count && prefixOf(order[end]!) === prefixOf(order[start]!); ) end++
+    if (end - start > 1) order.subarray(start, end).sort(compare)
+  }
   return order
+}
+
+function isSorted(order: Uint32Array, compare: (a: number, b: number) => number): boolean {
+  for (let i = 1; i < order.length; i++) if (compare(order[i - 1]!, order[i]!) > 0) return false
+  return true
+}
+
+/** Sorts by the first four bytes of ids, together with the entry numbers as whole numbers of 64 bits, which is done natively. */
+function sortByPrefix(order: Uint32Array, prefixOf: (entry: number) => number): void {
+  const halves = new Uint32Array(2 * order.length)
+  for (const [i, entry] of order.entries()) {
+    halves[2 * i + LOW_HALF] = entry
+    halves[2 * i + 1 - LOW_HALF] = prefixOf(entry)
+  }
+  new BigUint64Array(halves.buffer).sort()
+  for (let i = 0; i < order.length; i++) order[i] = halves[2 * i + LOW_HALF]!
 }

@@ -2,15 +2,20 @@ import type { FileHandle } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { writeFully } from '../durable-file.ts'
 
-/** Bytes collected before they go to the file in one write. */
+/** Bytes collected before they go to the file. */
 const WRITE_SIZE = 512 * 1024
+/** Memory for so many is used again. */
+const KEPT_BLOCKS = 2
 
 /** Writes a file front to back in large pieces, and can go back to write a part anew. */
 export class PackOutput {
   readonly #file: FileHandle
   #position: number
-  #parts: Uint8Array[] = []
-  #collected = 0
+  /** What is to be written: blocks that are full, and one that is being filled. */
+  #full: Buffer[] = []
+  #block: Buffer | undefined
+  #used = 0
+  readonly #free: Buffer[] = []
 
   /** @param position where writing begins */
   constructor(file: FileHandle, position: number) {
@@ -23,32 +28,49 @@ export class PackOutput {
     return this.#position
   }
 
-  /** Adds bytes, which must not change until they are flushed; gives the CRC-32 `crc` continued by them. */
+  /** Adds bytes, which are copied; gives the CRC-32 `crc` continued by them. */
   emit(bytes: Uint8Array, crc: number): number {
-    this.#parts.push(bytes)
-    this.#collected += bytes.length
+    for (let at = 0; at < bytes.length; ) {
+      this.#block ??= this.#free.pop() ?? Buffer.allocUnsafeSlow(WRITE_SIZE)
+      const part = bytes.subarray(at, at + this.#block.length - this.#used)
+      this.#block.set(part, this.#used)
+      this.#used += part.length
+      at += part.length
+      if (this.#used < this.#block.length) continue
+      this.#full.push(this.#block)
+      this.#block = undefined
+      this.#used = 0
+    }
     this.#position += bytes.length
     return crc32(bytes, crc)
   }
 
   /** Writes what is collected once it is worth a write. */
   async settle(): Promise<void> {
-    if (this.#collected >= WRITE_SIZE) await this.flush()
+    if (this.#full.length > 0) await this.flush()
   }
 
   /** Writes all that is collected. */
   async flush(): Promise<void> {
-    if (this.#collected === 0) return
-    const data = Buffer.concat(this.#parts, this.#collected)
-    const position = this.#position - this.#collected
-    this.#parts = []
-    this.#collected = 0
-    await writeFully(this.#file, data, position)
+    const blocks = this.#full
+    const used = this.#used
+    let position = this.#position - used - blocks.length * WRITE_SIZE
+    if (this.#block !== undefined) blocks.push(this.#block)
+    this.#full = []
+    this.#block = undefined
+    this.#used = 0
+    for (const [i, block] of blocks.entries()) {
+      const isLast = used > 0 && i === blocks.length - 1
+      const part = isLast ? block.subarray(0, used) : block
+      await writeFully(this.#file, part, position)
+      position += part.length
+      if (this.#free.length < KEPT_BLOCKS) this.#free.push(block)
+    }
   }
 
   /** Goes back: what was written from `position` on is to be overwritten. Everything must be flushed. */
   rewind(position: number): void {
-    if (this.#collected > 0) throw new Error('the output is not flushed')
+    if (this.#block !== undefined || this.#full.length > 0) throw new Error('the output is not flushed')
     this.#position = position
   }
 }

@@ -1,13 +1,15 @@
 /** Inflating the entries of a pack whose compressed lengths nobody has told. */
 import { randomBytes } from 'node:crypto'
-import { createInflateRaw, type InflateRaw, inflateRawSync, inflateSync, type ZlibOptions } from 'node:zlib'
+import { createInflateRaw, type InflateRaw } from 'node:zlib'
 import { FINAL_BLOCK, ZLIB_HEADER } from '../deflate/chunk.ts'
 import { STREAM_CHUNK_SIZE } from '../inflate.ts'
-import { adler32 } from '../splice/adler32.ts'
+import { createSmallInflater, type Inflated } from '../small-inflate.ts'
+import { adler32, adler32Combine } from '../splice/adler32.ts'
 import { PackInvalidError } from './receive-errors.ts'
 import type { PackInput } from './receive-input.ts'
 
 const NONCE = randomBytes(16)
+const NONCE_ADLER = adler32(NONCE)
 /**
  * Put in the place of a canonical stream's end: a final stored block of unpredictable bytes. Only a decoder that is at
  * a byte boundary between two blocks makes exactly these bytes of it and ends behind them, so that this proves what
@@ -36,64 +38,67 @@ export function compressedBound(size: number): number {
   return size + (size >>> 8) + 64
 }
 
-/**
- * Inflates the zlib stream at the beginning of `raw`, in memory.
- *
- * @param size of the content, at most some hundred KiB
- * @param scratch memory for `compressedBound(size) + PROBE` bytes, used during the call
- * @returns `undefined` when `raw` ends before the stream
- * @throws PackInvalidError when it is damaged or has another length
- */
-export function inflateSmall(raw: Buffer, size: number, scratch: Buffer): SmallContent | undefined {
-  return inflateCanonical(raw, size, scratch) ?? inflateAny(raw, size)
-}
+/** Inflates zlib streams whose lengths are not known, in memory that is used again for the next one. */
+export class SmallEntries {
+  readonly #inflater = createSmallInflater()
+  /** A stream with another end. */
+  readonly #probe: Buffer
+  readonly #content: Buffer
 
-/** Bytes that `inflateSmall` needs beside `compressedBound`. */
-export const SCRATCH_EXTRA = PROBE.length
-
-function inflateCanonical(raw: Buffer, size: number, scratch: Buffer): SmallContent | undefined {
-  if (size === 0 || raw[0] !== ZLIB_HEADER[0] || raw[1] !== ZLIB_HEADER[1]) return undefined
-  const end = raw.subarray(0, compressedBound(size)).indexOf(CANONICAL_END, HEADER_LENGTH)
-  if (end < 0 || end + CANONICAL_END.length + ADLER_LENGTH > raw.length) return undefined
-  const body = raw.copy(scratch, 0, HEADER_LENGTH, end + FLUSH_LENGTH)
-  PROBE.copy(scratch, body)
-  let found: { buffer: Buffer; engine: { bytesWritten: number } }
-  try {
-    found = inform(inflateRawSync(scratch.subarray(0, body + PROBE.length), exactly(size + NONCE.length)))
-  } catch {
-    return undefined
+  /** @param maxSize of the contents */
+  constructor(maxSize: number) {
+    this.#probe = Buffer.allocUnsafeSlow(compressedBound(maxSize) + PROBE.length + ADLER_LENGTH)
+    this.#content = Buffer.allocUnsafeSlow(maxSize + NONCE.length + 1)
   }
-  const { buffer, engine } = found
-  if (engine.bytesWritten !== body + PROBE.length || buffer.length !== size + NONCE.length) return undefined
-  const data = buffer.subarray(0, size)
-  if (!buffer.subarray(size).equals(NONCE)) return undefined
-  const adlerAt = end + CANONICAL_END.length
-  if (raw.readUInt32BE(adlerAt) !== adler32(data)) return undefined
-  return { data, length: adlerAt + ADLER_LENGTH, canonical: true }
-}
 
-function inflateAny(raw: Buffer, size: number): SmallContent | undefined {
-  try {
-    const { buffer, engine } = inform(inflateSync(raw, exactly(size)))
-    if (buffer.length !== size) throw wrongLength(size)
-    return { data: buffer, length: engine.bytesWritten, canonical: false }
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'Z_BUF_ERROR') return undefined
-    if (code === 'ERR_BUFFER_TOO_LARGE') throw wrongLength(size)
-    if (typeof code === 'string' && code.startsWith('Z_')) throw damaged(error)
-    throw error
+  /**
+   * Inflates the zlib stream at the beginning of `raw`.
+   *
+   * @param size of the content
+   * @returns what is valid until the next call; `undefined` when `raw` ends before the stream
+   * @throws PackInvalidError when it is damaged or has another length
+   */
+  inflate(raw: Buffer, size: number): SmallContent | undefined {
+    return this.#canonical(raw, size) ?? this.#any(raw, size)
   }
-}
 
-/** With `info` set, Node returns more than its types say. */
-function inform(result: unknown): { buffer: Buffer; engine: { bytesWritten: number } } {
-  return result as { buffer: Buffer; engine: { bytesWritten: number } }
-}
+  #canonical(raw: Buffer, size: number): SmallContent | undefined {
+    if (size === 0 || raw[0] !== ZLIB_HEADER[0] || raw[1] !== ZLIB_HEADER[1]) return undefined
+    const end = raw.subarray(0, compressedBound(size)).indexOf(CANONICAL_END, HEADER_LENGTH)
+    const adlerAt = end + CANONICAL_END.length
+    if (end < 0 || adlerAt + ADLER_LENGTH > raw.length) return undefined
+    const body = raw.copy(this.#probe, 0, 0, end + FLUSH_LENGTH)
+    PROBE.copy(this.#probe, body)
+    // zlib compares the checksum of content and nonce: it is right when the stream's own is.
+    const adler = adler32Combine(raw.readUInt32BE(adlerAt), NONCE_ADLER, NONCE.length)
+    const length = this.#probe.writeUInt32BE(adler, body + PROBE.length)
+    const found = this.#attempt(this.#probe.subarray(0, length), size + NONCE.length)
+    if (found?.used !== length || found.produced !== size + NONCE.length) return undefined
+    if (!this.#content.subarray(size, size + NONCE.length).equals(NONCE)) return undefined
+    return { data: this.#content.subarray(0, size), length: adlerAt + ADLER_LENGTH, canonical: true }
+  }
 
-function exactly(size: number): ZlibOptions {
-  // One byte more than needed lets zlib see the end of its stream without a second round.
-  return { info: true, maxOutputLength: Math.max(size, 1), chunkSize: Math.max(size + 1, 64) }
+  #attempt(raw: Buffer, size: number): Inflated | undefined {
+    try {
+      return this.#inflater.inflate(raw, this.#content.subarray(0, size + 1))
+    } catch {
+      return undefined
+    }
+  }
+
+  #any(raw: Buffer, size: number): SmallContent | undefined {
+    let found: Inflated
+    try {
+      found = this.#inflater.inflate(raw, this.#content.subarray(0, size + 1))
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      if (code === 'Z_BUF_ERROR') return undefined
+      if (typeof code === 'string' && code.startsWith('Z_')) throw damaged(error)
+      throw error
+    }
+    if (found.produced !== size) throw wrongLength(size)
+    return { data: this.#content.subarray(0, size), length: found.used, canonical: false }
+  }
 }
 
 /** What came of inflating an entry in pieces. */

@@ -6,6 +6,7 @@ import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
+import { createReclaimer } from '../../util/reclaim.ts'
 import { SYNC_INFLATE_SIZE, throwIfAborted } from '../inflate.ts'
 import type { ObjectDatabase } from '../object-database.ts'
 import { CorruptPackError, MalformedObjectError } from '../object-errors.ts'
@@ -29,13 +30,7 @@ import { PackOutput } from './output.ts'
 import { ReceivedDeltas } from './receive-deltas.ts'
 import { ReceivedEntries } from './receive-entries.ts'
 import { BudgetExceededError, PackInvalidError } from './receive-errors.ts'
-import {
-  compressedBound,
-  inflateLarge,
-  inflateSmall,
-  SCRATCH_EXTRA,
-  type SmallContent,
-} from './receive-inflate.ts'
+import { compressedBound, inflateLarge, type SmallContent, SmallEntries } from './receive-inflate.ts'
 import { PackInput } from './receive-input.ts'
 import type { PackWriter } from './writer.ts'
 
@@ -114,7 +109,8 @@ class PackReceiver {
   readonly #entries = new ReceivedEntries()
   readonly #deltas: ReceivedDeltas
   readonly #scanner = new DeflateScanner()
-  readonly #scratch = Buffer.allocUnsafeSlow(compressedBound(SMALL_SIZE) + SCRATCH_EXTRA)
+  readonly #reclaim = createReclaimer()
+  readonly #smallEntries = new SmallEntries(SMALL_SIZE)
   #inflated = 0
   #deltaBytes = 0
   #turn = 0
@@ -224,7 +220,7 @@ class PackReceiver {
   async #small({ headerLength, size }: EntryHeader): Promise<SmallContent | undefined> {
     const input = this.#input
     const whole = await input.fill(headerLength + compressedBound(size))
-    const small = inflateSmall(input.available.subarray(headerLength), size, this.#scratch)
+    const small = this.#smallEntries.inflate(input.available.subarray(headerLength), size)
     if (small === undefined && !whole) throw input.cutOff()
     return small
   }
@@ -237,8 +233,7 @@ class PackReceiver {
   ): void {
     const { data, length, canonical } = small
     const offset = this.#out.position
-    // The window's bytes change before the output has written them.
-    const raw = Buffer.from(this.#input.take(headerLength + length))
+    const raw = this.#input.take(headerLength + length)
     const splice = type === 'blob' ? this.#record(raw.subarray(headerLength), data, canonical) : NO_RECORD
     const oid = hashObject(type, data)
     this.#entries.add({ oid, origin, offset, crc32: this.#out.emit(raw, 0), splice })
@@ -258,17 +253,18 @@ class PackReceiver {
     const offset = out.position
     const hash = createObjectHash(type, header.size)
     let contentCrc = 0
-    let entryCrc = out.emit(Buffer.from(this.#input.take(header.headerLength)), 0)
+    let entryCrc = out.emit(this.#input.take(header.headerLength), 0)
     const dataOffset = out.position
     try {
       const { canonical, length } = await inflateLarge(this.#input, header.size, {
         raw: async (bytes) => {
-          entryCrc = out.emit(Buffer.from(bytes), entryCrc)
+          entryCrc = out.emit(bytes, entryCrc)
           await out.settle()
         },
         content: (bytes) => {
           hash.update(bytes)
           contentCrc = crc32(bytes, contentCrc)
+          this.#reclaim(bytes.length)
         },
       })
       let splice: SpliceRecord = NO_RECORD

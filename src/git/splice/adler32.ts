@@ -1,6 +1,6 @@
 const MODULUS = 65521
-/** Most bytes whose sums stay within 32 bits unsigned (zlib's NMAX). */
-const STRETCH = 5552
+/** Bytes whose sums stay within 31 bits, in which they are quickest (zlib's NMAX is for 32). */
+const STRETCH = 3800
 
 /**
  * Adler-32 (RFC 1950, 8.2).
@@ -14,8 +14,8 @@ export function adler32(data: Uint8Array, start = 1): number {
   for (let from = 0; from < data.length; from += STRETCH) {
     const to = Math.min(from + STRETCH, data.length)
     for (let i = from; i < to; i++) {
-      a += data[i]!
-      b += a
+      a = (a + data[i]!) | 0
+      b = (b + a) | 0
     }
     a %= MODULUS
     b %= MODULUS

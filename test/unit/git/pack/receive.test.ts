@@ -7,7 +7,7 @@ import { constants, deflateSync, type ZlibOptions } from 'node:zlib'
 import * as fc from 'fast-check'
 import { hashObject } from '../../../../src/git/oid.ts'
 import { encodeEntryHeader } from '../../../../src/git/pack/format.ts'
-import { compressedBound, inflateSmall, SCRATCH_EXTRA } from '../../../../src/git/pack/receive-inflate.ts'
+import { SmallEntries } from '../../../../src/git/pack/receive-inflate.ts'
 import { noise, prose } from '../../../support/git-fixture.ts'
 import { copyDelta, type Entry, ofsDelta, packOf, whole } from '../../../support/pack-maker.ts'
 import { chunksOf } from '../../../support/packages.ts'
@@ -157,11 +157,15 @@ describe('receiving a pack', () => {
     }
     raw[1] = 0x9c
     raw[0] = 0x78
-    const scratch = Buffer.alloc(compressedBound(content.length) + SCRATCH_EXTRA)
-    const found = inflateSmall(Buffer.concat([raw, Buffer.alloc(30)]), content.length, scratch)
+    const entries = new SmallEntries(content.length)
+    const found = entries.inflate(Buffer.concat([raw, Buffer.alloc(30)]), content.length)
     assert.deepEqual(found, { data: content, length: raw.length, canonical: false })
     const entry = flushed(content)(0, [])
     const stream = entry.subarray(encodeEntryHeader('blob', content.length).length)
-    assert.equal(inflateSmall(Buffer.from(stream), content.length, scratch)?.canonical, true)
+    assert.equal(entries.inflate(Buffer.from(stream), content.length)?.canonical, true)
+    // The checksum that is compared is the stream's own.
+    const wrong = Buffer.from(stream)
+    wrong.writeUInt8(wrong.at(-1)! ^ 1, wrong.length - 1)
+    assert.throws(() => entries.inflate(wrong, content.length), { code: 'ERR_PACK_INVALID' })
   })
 })
