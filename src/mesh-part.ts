@@ -5,7 +5,6 @@ import type {
   AddPeerRequest,
   Invitation,
   MeshIdentity,
-  PeerInfo,
   PeerOperations,
   TrustedKey,
   WhoHas,
@@ -15,6 +14,7 @@ import { isHashPart, StorePath } from './nix/store-path.ts'
 import { ensureIdentity } from './peers/identity.ts'
 import { SharePolicy } from './peers/inventory/share-policy.ts'
 import { Mesh } from './peers/mesh/mesh.ts'
+import type { PeerStatus } from './peers/mesh/status.ts'
 import { serveRepository } from './peers/serve/repository.ts'
 import { readPreSharedKey } from './peers/swarm/pre-shared-key.ts'
 import type { Replication } from './replication.ts'
@@ -111,11 +111,11 @@ export class MeshPart implements PeerOperations, Startable {
     await this.#mesh?.stop()
   }
 
-  async peers(): Promise<readonly PeerInfo[]> {
+  async peers(): Promise<readonly PeerStatus[]> {
     return this.#running().peers()
   }
 
-  async addPeer({ address, name, network, trust }: AddPeerRequest): Promise<PeerInfo> {
+  async addPeer({ address, name, network, trust }: AddPeerRequest): Promise<PeerStatus> {
     const mesh = this.#running()
     const ours = this.#init.config.mesh.network
     if (network !== undefined && network !== ours) throw new OtherNetworkError(network, ours)
@@ -123,7 +123,7 @@ export class MeshPart implements PeerOperations, Startable {
     return mesh.add(address, name === undefined ? {} : { name })
   }
 
-  async removePeer(reference: string): Promise<PeerInfo> {
+  async removePeer(reference: string): Promise<PeerStatus> {
     return this.#running().remove(reference)
   }
 

@@ -5,13 +5,12 @@
  * `GACHIX_TEST_KILLS` sets the number of kills (100), `GACHIX_TEST_SEED` repeats a run.
  */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { checkServed, fetchNarinfo } from '../support/cache-client.ts'
 import { fsck, Gachix } from '../support/gachix.ts'
 import { NixStore, type PathFacts } from '../support/nix.ts'
-import { collectOutput, eachOf } from '../support/process.ts'
+import { eachOf } from '../support/process.ts'
 import { randomNumbers } from '../support/random-numbers.ts'
 
 const KILLS = Number(process.env.GACHIX_TEST_KILLS ?? 100)
@@ -49,19 +48,6 @@ describe('add, killed at random moments', () => {
     const began = performance.now()
     await gachix.run(['add', root])
     return performance.now() - began
-  }
-
-  /** Starts an `add` and kills it after so many milliseconds. Whether it was killed before it ended well. */
-  async function killedAdd(root: string, moment: number): Promise<boolean> {
-    const child = gachix.spawn(['add', root])
-    const output = collectOutput(child)
-    const ended = once(child, 'close')
-    const timer = setTimeout(() => child.kill('SIGKILL'), moment)
-    await ended
-    clearTimeout(timer)
-    if (child.signalCode === 'SIGKILL') return true
-    assert.equal(child.exitCode, 0, `an add that was not killed: ${output()}`)
-    return false
   }
 
   /** Checks all that a node serves now; gives the published packages. */
@@ -112,7 +98,7 @@ describe('add, killed at random moments', () => {
       }
       const moment = idle * 0.5 + random() * (whole - idle * 0.5)
       const began = performance.now()
-      if (await killedAdd(next.root, moment)) kills++
+      if (await gachix.killed(['add', next.root], moment)) kills++
       else whole = performance.now() - began
       try {
         afterwards = await checkPublished()

@@ -5,7 +5,6 @@
  * `GACHIX_TEST_SYNC_KILLS` sets the number of kills (50), `GACHIX_TEST_SEED` repeats a run.
  */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +14,6 @@ import { collect } from '../support/collect.ts'
 import { fsck, Gachix } from '../support/gachix.ts'
 import { noise } from '../support/git-fixture.ts'
 import { directory, file, type MadePackage, makePackage, sampleClosure } from '../support/packages.ts'
-import { collectOutput } from '../support/process.ts'
 import { randomNumbers } from '../support/random-numbers.ts'
 import { publishTo, TEAM_KEY } from '../support/replica.ts'
 
@@ -59,19 +57,6 @@ describe('sync, killed at random moments', () => {
     return performance.now() - began
   }
 
-  /** Whether it was killed before it ended well. */
-  async function killedSync(moment: number): Promise<boolean> {
-    const child = gachix.spawn(['sync', ROOT.toString()])
-    const output = collectOutput(child)
-    const ended = once(child, 'close')
-    const timer = setTimeout(() => child.kill('SIGKILL'), moment)
-    await ended
-    clearTimeout(timer)
-    if (child.signalCode === 'SIGKILL') return true
-    assert.equal(child.exitCode, 0, `a sync that was not killed: ${output()}`)
-    return false
-  }
-
   /** Checks every package that is published, and gives their names. */
   async function published(): Promise<Set<string>> {
     const store = await GitPackageStore.open({ path: gachix.repository, shortLived: true })
@@ -106,7 +91,7 @@ describe('sync, killed at random moments', () => {
       }
       const moment = idle * 0.4 + random() * (whole - idle * 0.4)
       const began = performance.now()
-      if (await killedSync(moment)) kills++
+      if (await gachix.killed(['sync', ROOT.toString()], moment)) kills++
       else whole = performance.now() - began
       const now = await published()
       for (const name of before) assert.ok(now.has(name), `${name} was published and is lost (seed ${SEED})`)

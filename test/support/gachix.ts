@@ -1,5 +1,6 @@
 /** The product as its users run it: the command, and a node beside the test. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -104,6 +105,19 @@ export class Gachix implements AsyncDisposable {
       env: { ...this.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
+  }
+
+  /** `gachix ARGS`, killed after so many milliseconds. Whether it was killed before it ended well; throws when it failed. */
+  async killed(args: readonly string[], moment: number): Promise<boolean> {
+    const child = this.spawn(args)
+    const output = collectOutput(child)
+    const ended = once(child, 'close')
+    const timer = setTimeout(() => child.kill('SIGKILL'), moment)
+    await ended
+    clearTimeout(timer)
+    if (child.signalCode === 'SIGKILL') return true
+    if (child.exitCode === 0) return false
+    throw new Error(`gachix ${args.join(' ')}, which was not killed: exit ${child.exitCode}: ${output()}`)
   }
 
   /** Starts `gachix serve` on a free port and waits until it says that it is healthy. */

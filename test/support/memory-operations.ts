@@ -8,7 +8,7 @@ import type {
   PackageDetails,
   PackageSummary,
 } from '../../src/http/control/api.ts'
-import type { AddPeerRequest, PeerInfo, PeerOperations } from '../../src/http/control/peer-api.ts'
+import type { AddPeerRequest, PeerOperations } from '../../src/http/control/peer-api.ts'
 import type {
   PushRequest,
   PushSummary,
@@ -17,6 +17,7 @@ import type {
   SyncRequest,
   SyncSummary,
 } from '../../src/http/control/sync-api.ts'
+import type { PeerStatus } from '../../src/peers/mesh/status.ts'
 import type { AbortOptions } from '../../src/util/lifecycle.ts'
 
 export const SUMMARY: AddSummary = { paths: 3, added: 2, present: 1, bytes: 1000, stored: 500, seconds: 1.5 }
@@ -82,7 +83,7 @@ export const SOURCE: SourceStatus = {
   lastError: { code: 'ERR_A', message: 'b', at: '2026-01-01T00:00:00.000Z' },
 }
 
-export const PEER: PeerInfo = {
+export const PEER: PeerStatus = {
   id: '12D3',
   name: 'other',
   origin: 'added',

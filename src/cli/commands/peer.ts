@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { PeerInfo } from '../../http/control/peer-api.ts'
+import type { PeerStatus } from '../../peers/mesh/status.ts'
 import { type CliContext, type JsonOption, loadSettings } from '../context.ts'
 import { count, formatBytes, formatDuration, table } from '../format.ts'
 import { withRunningNode } from '../operations.ts'
@@ -125,7 +125,7 @@ function inviteCommand(context: CliContext): Command {
 
 const HEADINGS = ['peer', 'state', 'latency', 'packages', 'in', 'out', 'last seen', 'notes']
 
-function rowOf(peer: PeerInfo): string[] {
+function rowOf(peer: PeerStatus): string[] {
   const { state, latency, packages, bytesIn, bytesOut, lastSeen } = peer
   return [
     labelOf(peer),
@@ -139,16 +139,16 @@ function rowOf(peer: PeerInfo): string[] {
   ]
 }
 
-function labelOf({ name, id, addresses }: PeerInfo): string {
+function labelOf({ name, id, addresses }: PeerStatus): string {
   return name ?? id ?? addresses[0] ?? '?'
 }
 
-function stateOf(peer: PeerInfo): string {
+function stateOf(peer: PeerStatus): string {
   const notes = notesOf(peer)
   return notes === '' ? peer.state : `${peer.state} (${notes})`
 }
 
-function notesOf({ state, failure, retryAt, offence, penalty, bannedUntil }: PeerInfo): string {
+function notesOf({ state, failure, retryAt, offence, penalty, bannedUntil }: PeerStatus): string {
   return [
     ...(failure === undefined || state === 'connected' ? [] : [failure]),
     ...(retryAt === undefined ? [] : [`tried again in ${inTime(retryAt)}`]),

@@ -1,34 +1,6 @@
 /** What can be asked of a node about the mesh, and about whom it trusts. Part of `Operations`; only a running node is in a mesh. */
+import type { PeerStatus } from '../../peers/mesh/status.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
-
-/** A peer as it is told to people. */
-export interface PeerInfo {
-  /** Absent until the peer has been met. */
-  readonly id?: string
-  readonly name?: string
-  /** Who told of it. */
-  readonly origin: string
-  readonly state: string
-  readonly addresses: readonly string[]
-  /** Round trip in milliseconds. */
-  readonly latency?: number
-  /** Packages that it announces. */
-  readonly packages?: number
-  /** Since the node started. */
-  readonly bytesIn: number
-  readonly bytesOut: number
-  /** Milliseconds since 1970. */
-  readonly lastSeen?: number
-  /** Why it is not connected. */
-  readonly failure?: string
-  /** When it is dialled next, milliseconds since 1970. */
-  readonly retryAt?: number
-  /** Points against it, from 0 to 100, where it is banned. */
-  readonly penalty: number
-  /** What it did last to get some. */
-  readonly offence?: string
-  readonly bannedUntil?: number
-}
 
 export interface AddPeerRequest {
   /** `HOST:PORT` or a multiaddr. */
@@ -69,11 +41,11 @@ export interface TrustedKey {
 
 export interface PeerOperations {
   /** @throws GachixError `ERR_MESH_OFF` when this node is in no mesh; so do the others about peers */
-  peers(): Promise<readonly PeerInfo[]>
+  peers(): Promise<readonly PeerStatus[]>
   /** Adds a peer for good and dials it: what is answered tells whether it is connected. */
-  addPeer(request: AddPeerRequest): Promise<PeerInfo>
+  addPeer(request: AddPeerRequest): Promise<PeerStatus>
   /** `reference` is a name, an id or an address. */
-  removePeer(reference: string): Promise<PeerInfo>
+  removePeer(reference: string): Promise<PeerStatus>
   /** Milliseconds of a round trip. */
   pingPeer(reference: string, options?: AbortOptions): Promise<number>
   meshIdentity(): Promise<MeshIdentity>

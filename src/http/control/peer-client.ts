@@ -1,10 +1,10 @@
 import { z } from 'zod'
+import type { PeerStatus } from '../../peers/mesh/status.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type {
   AddPeerRequest,
   Invitation,
   MeshIdentity,
-  PeerInfo,
   PeerOperations,
   TrustedKey,
   WhoHas,
@@ -14,7 +14,7 @@ import {
   meshIdentitySchema,
   type PEER_CALLS,
   PEER_ROUTES,
-  peerInfoSchema,
+  peerStatusSchema,
   trustedKeySchema,
   whoHasSchema,
 } from './peer-wire.ts'
@@ -35,16 +35,16 @@ export class PeerClient implements PeerOperations {
     this.#send = send
   }
 
-  async peers(): Promise<readonly PeerInfo[]> {
-    return this.#call('peers', '', z.array(peerInfoSchema))
+  async peers(): Promise<readonly PeerStatus[]> {
+    return this.#call('peers', '', z.array(peerStatusSchema))
   }
 
-  async addPeer(request: AddPeerRequest): Promise<PeerInfo> {
-    return this.#send(PEER_ROUTES.addPeer, request, peerInfoSchema, {})
+  async addPeer(request: AddPeerRequest): Promise<PeerStatus> {
+    return this.#send(PEER_ROUTES.addPeer, request, peerStatusSchema, {})
   }
 
-  async removePeer(reference: string): Promise<PeerInfo> {
-    return this.#call('removePeer', reference, peerInfoSchema)
+  async removePeer(reference: string): Promise<PeerStatus> {
+    return this.#call('removePeer', reference, peerStatusSchema)
   }
 
   async pingPeer(reference: string, options: AbortOptions = {}): Promise<number> {

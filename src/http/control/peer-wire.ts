@@ -1,21 +1,21 @@
 /** Schemas of what goes over the control socket for `PeerOperations`. */
 import { z } from 'zod'
+import type { PeerStatus } from '../../peers/mesh/status.ts'
 import type {
   AddPeerRequest,
   Invitation,
   MeshIdentity,
-  PeerInfo,
   PeerOperations,
   TrustedKey,
   WhoHas,
 } from './peer-api.ts'
 import { count, path } from './wire.ts'
 
-export const peerInfoSchema = z.object({
+export const peerStatusSchema = z.object({
   id: z.string().exactOptional(),
   name: z.string().exactOptional(),
-  origin: z.string(),
-  state: z.string(),
+  origin: z.enum(['configured', 'added', 'learnt']),
+  state: z.enum(['connected', 'connecting', 'waiting', 'banned']),
   addresses: z.array(z.string()),
   latency: z.number().exactOptional(),
   packages: count.exactOptional(),
@@ -27,7 +27,7 @@ export const peerInfoSchema = z.object({
   penalty: z.number(),
   offence: z.string().exactOptional(),
   bannedUntil: z.number().exactOptional(),
-}) satisfies z.ZodType<PeerInfo>
+}) satisfies z.ZodType<PeerStatus>
 
 export const addPeerRequestSchema = z.strictObject({
   address: path,
