@@ -58,7 +58,7 @@ export function gossip(
       maxIwantMessageIDs: 1024,
       maxIdontwantMessageIDs: 1024,
       maxControlMessages: 256,
-      maxPeerStatuss: 0,
+      maxPeerInfos: 0,
     },
     scoreParams: {
       // libp2p's own threshold of 10 silences the nodes of one office.
