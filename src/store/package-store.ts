@@ -289,7 +289,7 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
   }
 
   #ingestComponents(): IngestComponents {
-    const { repository, database, refs } = this.#parts
+    const { repository, database, refs, facts } = this.#parts
     return {
       pool: this.#pool,
       level: this.#level,
@@ -299,7 +299,10 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
       database,
       isPresent: (hash) => this.hasClosure(hash),
       commitOf: (hash) => refs.get(packageRef(hash, 'result')),
-      prepare: async (tree) => void (await this.#gzip.work(tree, this.#closing.signal)),
+      prepare: async (tree, gzip) => {
+        if (gzip === undefined) await this.#gzip.work(tree, this.#closing.signal)
+        else facts.setGzip(tree, gzip)
+      },
       publish: async (batch) => {
         await refs.update(batch)
         this.#maintenance.request()

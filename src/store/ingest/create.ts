@@ -5,6 +5,7 @@ import type { Oid } from '../../git/oid.ts'
 import type { FinishedPack } from '../../git/pack/finish.ts'
 import { PackWriter, type PackWriterOptions } from '../../git/pack/writer.ts'
 import type { RefBatch } from '../../git/refs/journal-format.ts'
+import type { StoredGzipFacts } from '../facts.ts'
 import { Lane } from './lane.ts'
 import { Publisher } from './publisher.ts'
 import { PackIngestSession } from './session.ts'
@@ -20,7 +21,7 @@ export interface IngestComponents {
   readonly database: ObjectDatabase
   readonly isPresent: (hash: string) => boolean
   readonly commitOf: (hash: string) => Oid | undefined
-  readonly prepare: (tree: Oid) => Promise<void>
+  readonly prepare: (tree: Oid, gzip: StoredGzipFacts | undefined) => Promise<void>
   readonly publish: (batch: RefBatch) => Promise<void>
 }
 

@@ -4,6 +4,7 @@ import type { RefBatch } from '../../git/refs/journal-format.ts'
 import { packageRef } from '../../git/refs/package-refs.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import type { StorePath } from '../../nix/store-path.ts'
+import type { StoredGzipFacts } from '../facts.ts'
 import { packageCommit } from '../package-commit.ts'
 import { storedNarInfo } from '../stored-narinfo.ts'
 import { MissingReferenceError } from './errors.ts'
@@ -16,6 +17,8 @@ export interface PendingPackage {
   readonly single: boolean
   /** Whether its contents are in a completed pack. */
   durable: boolean
+  /** Facts about its gzip form, where whoever stored it knows them. */
+  readonly gzip?: StoredGzipFacts
 }
 
 /** The parts of the store that publishing needs. */
@@ -26,8 +29,8 @@ export interface PublisherOptions {
   openPack: () => Promise<PackWriter>
   /** Completes a pack and makes its objects known. */
   completePack: (writer: PackWriter) => Promise<void>
-  /** Works out facts that readers of the package will ask for. */
-  prepare: (tree: Oid) => Promise<void>
+  /** Keeps the facts that readers of the package will ask for, and works them out where they are not known. */
+  prepare: (tree: Oid, gzip: StoredGzipFacts | undefined) => Promise<void>
   /** Makes refs visible and durable, all or none. */
   publish: (batch: RefBatch) => Promise<void>
 }
@@ -84,7 +87,7 @@ export class Publisher {
       await writer.abort()
       throw error
     }
-    for (const { tree } of ready) await this.#options.prepare(tree)
+    for (const { tree, gzip } of ready) await this.#options.prepare(tree, gzip)
     await this.#options.publish({ set, delete: deleted })
     for (const pending of ready) this.remove(pending)
   }

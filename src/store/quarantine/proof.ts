@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { parseCommit } from '../../git/commit.ts'
@@ -9,6 +9,7 @@ import { ContentAddressMismatchError, createContentCheck } from '../../nix/conte
 import { formatHash } from '../../nix/hash.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import { createReclaimer } from '../../util/reclaim.ts'
+import type { StoredGzipFacts } from '../facts.ts'
 import { MissingReferenceError, NarMismatchError } from '../ingest/errors.ts'
 import { NarBodies } from '../nar-body.ts'
 import { packageCommit } from '../package-commit.ts'
@@ -45,10 +46,20 @@ export interface ProofOptions {
   proveContentAddress?: boolean | undefined
 }
 
+/** What a proof has come upon, and need not be found out again. */
+export interface Proof {
+  readonly tree: Oid
+  /** All objects of the package, as `packageObjects` gives them. */
+  readonly objects: readonly Oid[]
+  /** The plan of its NAR, of the objects as the quarantine has them. */
+  readonly plan: NarPlan
+  /** The facts about the plan's gzip form, when the NAR was read by way of it. */
+  readonly gzip: StoredGzipFacts | undefined
+}
+
 /**
  * Proves that a commit is a package's: see `Quarantine.admit`.
  *
- * @returns the package's tree
  * @throws NarMismatchError, TreeNotPackageError, CommitMismatchError, MissingReferenceError, ContentAddressMismatchError
  */
 export async function provePackage(
@@ -56,10 +67,9 @@ export async function provePackage(
   commit: Oid,
   components: ProofComponents,
   options: ProofOptions,
-): Promise<Oid> {
+): Promise<Proof> {
   const tree = await proveCommit(info, commit, components, options.signal)
-  await proveContents(info, tree, components, options)
-  return tree
+  return await proveContents(info, tree, components, options)
 }
 
 /** Rebuilds the commit from the path's facts; gives the tree that it names. */
@@ -106,16 +116,23 @@ async function proveContents(
   tree: Oid,
   { database, records }: ProofComponents,
   options: ProofOptions,
-): Promise<void> {
-  const plan = await planOf(database, records, tree, info, options.signal)
+): Promise<Proof> {
+  const { plan, objects } = await planOf(database, records, tree, info, options.signal)
   const bodies = new NarBodies(database, () => {})
   const expected = formatHash(info.narHash, 'nix32')
   // The spliced form is one stream to inflate, where the plain one is one for each file.
-  const spliced = plan.crc32 === undefined ? undefined : narOfGzip(plan, plan.crc32, bodies, options.signal)
-  if (spliced !== undefined && (await hashOf(info, spliced, options).catch(() => '')) === expected) return
+  if (plan.crc32 !== undefined) {
+    const sha256 = createHash('sha256')
+    const spliced = narOfGzip(plan, plan.crc32, sha256, bodies, options.signal)
+    if ((await hashOf(info, spliced, options).catch(() => '')) === expected) {
+      const gzip = { id: plan.gzipId, size: plan.gzipSize, crc32: plan.crc32, sha256: sha256.digest() }
+      return { tree, objects, plan, gzip }
+    }
+  }
   options.signal?.throwIfAborted()
   const actual = await hashOf(info, bodies.plain(plan).read(undefined, reading(options.signal)), options)
   if (actual !== expected) throw new NarMismatchError(info.storePath, 'the hash', expected, actual)
+  return { tree, objects, plan, gzip: undefined }
 }
 
 async function hashOf(
@@ -148,15 +165,16 @@ async function hashOf(
   return actual
 }
 
-/** The NAR by way of its spliced gzip form. */
+/** The NAR by way of its spliced gzip form, all of which goes into `sha256`. */
 async function* narOfGzip(
   plan: NarPlan,
   crc32: number,
+  sha256: Hash,
   bodies: NarBodies,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   const body = bodies.gzip(plan, crc32)
-  const chunks = body.read(undefined, reading(signal))
+  const chunks = hashed(body.read(undefined, reading(signal)), sha256)
   if (plan.narSize <= SMALL_NAR && body.size <= SMALL_NAR) {
     yield gunzipSync(Buffer.concat(await Array.fromAsync(chunks)), { maxOutputLength: plan.narSize + 1 })
     return
@@ -168,6 +186,14 @@ async function* narOfGzip(
     yield* source.pipe(gunzip) as AsyncIterable<Buffer>
   } finally {
     source.destroy()
+  }
+}
+
+async function* hashed(chunks: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    hash.update(chunk)
+    yield chunk
+    reclaim(chunk.length)
   }
 }
 

@@ -1,11 +1,13 @@
 import { PackGoneError } from '../../git/object-errors.ts'
-import type { Oid } from '../../git/oid.ts'
+import { OID_BYTES, type Oid, oidFromBytes } from '../../git/oid.ts'
 import { type ExtractedEntry, extractEntries } from '../../git/pack/extract.ts'
 import type { Pack } from '../../git/pack/pack.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { AdmitOptions, IngestOutcome, Quarantine, ReceivedPack, ReceiveLimits } from '../api.ts'
+import type { StoredGzipFacts } from '../facts.ts'
 import { createPublisher, type IngestComponents, type PackHandler } from '../ingest/create.ts'
+import type { NarPlan } from '../plan.ts'
 import type { QuarantineObjects } from './objects.ts'
 import { provePackage } from './proof.ts'
 import { missingBlobs, packageObjects } from './walks.ts'
@@ -17,10 +19,20 @@ import { missingBlobs, packageObjects } from './walks.ts'
 const LITTLE_SHARE = 1 / 8
 const LITTLE_BYTES = 64 * 1024
 
+/**
+ * Bytes of ids of packages' objects that are remembered from a package's proof until it is published; those of further
+ * ones are looked up again.
+ */
+const REMEMBERED_IDS = 8 * 1024 * 1024
+
 interface Admitted {
   readonly info: PathInfo
   readonly commit: Oid
   readonly tree: Oid
+  /** The ids of its objects, one after the other, in the order of `packageObjects`. */
+  readonly objects: Buffer | undefined
+  /** Facts about its gzip form that will be true of the store. */
+  readonly gzip: StoredGzipFacts | undefined
 }
 
 export interface StoreQuarantineComponents {
@@ -38,6 +50,8 @@ export class StoreQuarantine implements Quarantine {
   readonly #onClose: () => void
   /** By hash part, references first. */
   readonly #admitted = new Map<string, Admitted>()
+  /** Bytes of ids that are remembered. */
+  #remembered = 0
   /** Packs that published packages came from: at the end they go, unless much of them is still of use. */
   readonly #used = new Set<string>()
   /** Publications follow one another. */
@@ -79,8 +93,14 @@ export class StoreQuarantine implements Quarantine {
     const { database, records } = this.#objects
     const components = { database, records, commitOf: (part: string) => this.#commitOf(part) }
     this.#objects.hold()
-    const tree = await this.#fresh(() => provePackage(info, commit, components, options))
-    this.#admitted.set(hash, { info, commit, tree })
+    const proof = await this.#fresh(() => provePackage(info, commit, components, options))
+    this.#admitted.set(hash, {
+      info,
+      commit,
+      tree: proof.tree,
+      objects: this.#remember(proof.objects),
+      gzip: this.#willBeStored(proof.plan) ? proof.gzip : undefined,
+    })
     return 'added'
   }
 
@@ -100,6 +120,26 @@ export class StoreQuarantine implements Quarantine {
     this.#onClose()
   }
 
+  #remember(objects: readonly Oid[]): Buffer | undefined {
+    const length = objects.length * OID_BYTES
+    if (length > REMEMBERED_IDS - this.#remembered) return undefined
+    this.#remembered += length
+    return Buffer.from(objects.join(''), 'hex')
+  }
+
+  /**
+   * Whether the store will have a plan's blobs as they are here: not when it has some of them in another encoding. That it
+   * may get one until then does no harm, as facts are compared with the packs before they are used.
+   */
+  #willBeStored({ files }: NarPlan): boolean {
+    const { database } = this.#objects
+    return files.every(({ oid }) => {
+      const place = database.locate(oid)
+      if (place?.kind !== 'pack') return false
+      return !this.#objects.owns(place.pack) || !this.#store.database.has(oid)
+    })
+  }
+
   #commitOf(hash: string): Oid | undefined {
     return this.#store.commitOf(hash) ?? this.#admitted.get(hash)?.commit
   }
@@ -114,10 +154,14 @@ export class StoreQuarantine implements Quarantine {
         await this.#onPack(await extractEntries(entries, { tmpDir, packDir, spliceDir, signal }))
     })
     const publisher = createPublisher(this.#store, this.#onPack)
-    for (const { info, tree } of admitted) publisher.add({ info, tree, single: false, durable: true })
+    for (const { info, tree, gzip } of admitted)
+      publisher.add({ info, tree, single: false, durable: true, ...(gzip && { gzip }) })
     await publisher.publishReady()
     publisher.checkNothingLeft()
-    for (const { info } of admitted) this.#admitted.delete(info.storePath.hash)
+    for (const { info, objects } of admitted) {
+      this.#admitted.delete(info.storePath.hash)
+      this.#remembered -= objects?.length ?? 0
+    }
     for (const { id } of this.#objects.packs()) this.#used.add(id)
     // Others may be about to use the rest of a pack: while the quarantine is open it goes when nothing is left.
     await this.#clean((left) => left === 0, this.#used)
@@ -134,9 +178,9 @@ export class StoreQuarantine implements Quarantine {
   ): Promise<ExtractedEntry[]> {
     const { database, records } = this.#objects
     const chosen = new Set<Oid>()
-    for (const { tree } of admitted) {
-      for (const oid of await packageObjects(database, tree, signal))
-        if (!this.#store.database.has(oid)) chosen.add(oid)
+    for (const { tree, objects } of admitted) {
+      const oids = objects === undefined ? await packageObjects(database, tree, signal) : oidsIn(objects)
+      for (const oid of oids) if (!this.#store.database.has(oid)) chosen.add(oid)
     }
     const entries: ExtractedEntry[] = []
     for (const oid of chosen) {
@@ -176,6 +220,10 @@ export class StoreQuarantine implements Quarantine {
       return await work()
     }
   }
+}
+
+function* oidsIn(bytes: Buffer): Generator<Oid> {
+  for (let at = 0; at < bytes.length; at += OID_BYTES) yield oidFromBytes(bytes, at)
 }
 
 function bytesWhere(pack: Pack, matches: (oid: Oid) => boolean): number {

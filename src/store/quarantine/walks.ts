@@ -113,13 +113,20 @@ export async function packageObjects(
   return [...visitor.blobs, ...visitor.trees, tree]
 }
 
-/** A plan whose making ends as soon as the NAR turns out to be larger than it should be. */
+/** A plan whose making ends as soon as the NAR turns out to be larger than it should be, with the objects it is made of. */
 class BoundedPlan extends PlanBuilder {
   readonly #info: PathInfo
+  readonly #blobs = new Set<Oid>()
+  readonly #trees = new Set<Oid>()
 
   constructor(database: ObjectDatabase, records: SpliceRecords, tree: Oid, info: PathInfo) {
     super(database, records, tree)
     this.#info = info
+  }
+
+  /** As `packageObjects` gives them, without the root. */
+  get objects(): Oid[] {
+    return [...this.#blobs, ...this.#trees]
   }
 
   override entry(name: Buffer): void {
@@ -128,11 +135,26 @@ class BoundedPlan extends PlanBuilder {
     if (this.narSize > narSize)
       throw new NarMismatchError(storePath, 'a size of', String(narSize), `more than ${narSize}`)
   }
+
+  override file(executable: boolean, oid: Oid): void | Promise<void> {
+    this.#blobs.add(oid)
+    return super.file(executable, oid)
+  }
+
+  follows(oid: Oid): boolean {
+    this.#blobs.add(oid)
+    return true
+  }
+
+  enters(oid: Oid): boolean {
+    this.#trees.add(oid)
+    return true
+  }
 }
 
 /**
- * The serving plan of a package that is to be proven: its tree is as gachix writes it, and its NAR as long as it should
- * be.
+ * The serving plan of a package that is to be proven, and all its objects as `packageObjects` gives them: its tree is as
+ * gachix writes it, and its NAR as long as it should be.
  *
  * @throws TreeNotPackageError, NarMismatchError
  */
@@ -142,11 +164,11 @@ export async function planOf(
   tree: Oid,
   info: PathInfo,
   signal?: AbortSignal,
-): Promise<NarPlan> {
+): Promise<{ plan: NarPlan; objects: Oid[] }> {
   const builder = new BoundedPlan(database, records, tree, info)
   await walkNar(database, tree, builder, signal, true)
   const plan = builder.finish()
   if (plan.narSize !== info.narSize)
     throw new NarMismatchError(info.storePath, 'a size of', String(info.narSize), String(plan.narSize))
-  return plan
+  return { plan, objects: [...builder.objects, tree] }
 }

@@ -53,6 +53,17 @@ async function checkIndexes(packs: readonly string[]): Promise<void> {
   }
 }
 
+/** The gzip form is one whole gzip file of the NAR. */
+async function checkGzip(store: GitPackageStore, hash: string): Promise<void> {
+  const found = await store.package(hash)
+  assert.ok(found?.gzip, 'its gzip form has been worked out')
+  const body = await store.openNar(found.tree, 'gzip')
+  const bytes = await collect(body!.read())
+  assert.deepEqual(createHash('sha256').update(bytes).digest(), Buffer.from(found.gzip.sha256))
+  const digest = createHash('sha256').update(gunzipSync(bytes)).digest()
+  assert.deepEqual(digest, Buffer.from(found.info.narHash.digest))
+}
+
 describe('a pack of the closure', () => {
   const kinds: [string, readonly string[]][] = [
     ['whose entries go as they lie', []],
@@ -93,20 +104,24 @@ describe('a pack of the closure', () => {
       }
     })
   }
-
-  /** The gzip form is one whole gzip file of the NAR. */
-  async function checkGzip(store: GitPackageStore, hash: string): Promise<void> {
-    const found = await store.package(hash)
-    assert.ok(found?.gzip, 'its gzip form has been worked out')
-    const body = await store.openNar(found.tree, 'gzip')
-    const bytes = await collect(body!.read())
-    assert.deepEqual(createHash('sha256').update(bytes).digest(), Buffer.from(found.gzip.sha256))
-    const digest = createHash('sha256').update(gunzipSync(bytes)).digest()
-    assert.deepEqual(digest, Buffer.from(found.info.narHash.digest))
-  }
 })
 
 describe('a quarantine', () => {
+  it('knows the gzip form also of what the store has in another encoding', async (t) => {
+    const contents = { 'shared.txt': file(prose(50_000, 3)) }
+    const first = makePackage('first', directory(contents))
+    const second = makePackage('second', directory({ ...contents, 'own.txt': file(prose(50_000, 4)) }))
+    const sender = await Sender.of(t, [first, second])
+    const store = await storeFor(t, { compressionLevel: 1 })
+    await addAll(store, [first])
+    const quarantine = await store.quarantine('a peer')
+    await quarantine.receive(sent(await sender.pack([await sender.commit(second)])), ROOMY)
+    await admitAll(quarantine, sender, [second])
+    await quarantine.publish()
+    await quarantine.close()
+    await checkGzip(store, second.info.storePath.hash)
+  })
+
   it('resolves deltas to what the store has (thin packs), and copies nothing that it has', async (t) => {
     const packages = versions()
     const sender = await Sender.of(t, packages)
