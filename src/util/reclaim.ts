@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /** Bytes of dropped buffers after which a collection of young objects is worth its fraction of a millisecond. */
-const THRESHOLD = 8 * 1024 * 1024
+const THRESHOLD = 4 * 1024 * 1024
 
 /**
  * Has the memory of short-lived buffers given back soon.

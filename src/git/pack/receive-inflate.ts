@@ -112,7 +112,7 @@ export interface LargeContent {
 export interface LargeSinks {
   /** The next bytes of the zlib stream, valid until the promise is fulfilled. */
   raw: (bytes: Buffer) => Promise<void>
-  /** The next bytes of the content, valid during the call. */
+  /** The next bytes of the content, valid during the call. They come behind those of the stream that they are made of. */
   content: (bytes: Buffer) => void
 }
 
@@ -160,7 +160,7 @@ export async function inflateLarge(input: PackInput, size: number, sinks: LargeS
     }
     if (!inflater.complete) throw wrongLength(size)
     if (!(await input.fill(ADLER_LENGTH))) throw input.cutOff()
-    if (input.available.readUInt32BE() !== inflater.adler)
+    if (input.available.readUInt32BE() !== inflater.finish())
       throw new PackInvalidError('an entry does not have the Adler-32 that it names')
     await pass(ADLER_LENGTH)
     return { length, canonical }
@@ -178,8 +178,10 @@ class Inflater {
   #probing = false
   #error: unknown
   #wake: (() => void) | undefined
+  /** A piece whose content has not been looked at: that is done while the next one is being inflated. */
+  #held: Buffer | undefined
+  #adler = 1
   produced = 0
-  adler = 1
   /** Whether the stream has come to its end, or failed. */
   done = false
 
@@ -218,6 +220,13 @@ class Inflater {
     return used === PROBE.length && after === 0 && Buffer.concat(this.#probed).equals(NONCE)
   }
 
+  /** Gives the Adler-32 of the content, all of which has been passed on then. */
+  finish(): number {
+    if (this.#held !== undefined) this.#look(this.#held)
+    this.#held = undefined
+    return this.#adler
+  }
+
   close(): void {
     this.#raw.destroy()
   }
@@ -233,7 +242,14 @@ class Inflater {
       this.#raw.destroy()
       return
     }
-    this.adler = adler32(chunk, this.adler)
+    const before = this.#held
+    this.#held = chunk
+    // By then the thread pool has gone on with what comes next.
+    if (before !== undefined) queueMicrotask(() => this.#look(before))
+  }
+
+  #look(chunk: Buffer): void {
+    this.#adler = adler32(chunk, this.#adler)
     this.#content(chunk)
   }
 

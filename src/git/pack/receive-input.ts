@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { createReclaimer } from '../../util/reclaim.ts'
 import { throwIfAborted } from '../inflate.ts'
 import { BudgetExceededError, PackInvalidError } from './receive-errors.ts'
 
@@ -14,6 +15,7 @@ export class PackInput {
   readonly #limit: number
   readonly #signal: AbortSignal | undefined
   readonly #hash = createHash('sha1')
+  readonly #reclaim = createReclaimer()
   readonly #window = Buffer.allocUnsafeSlow(WINDOW_SIZE)
   #start = 0
   #end = 0
@@ -67,6 +69,7 @@ export class PackInput {
       this.#window.set(part, this.#end)
       this.#end += part.length
       this.#rest = this.#rest.subarray(part.length)
+      this.#reclaim(part.length)
     }
     return true
   }
