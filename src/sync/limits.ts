@@ -8,6 +8,8 @@ import type { ReceiveLimits } from '../store/api.ts'
 export const BATCH_PACKAGES = 512
 /** NAR bytes of one batch, unless a single package is larger. */
 export const BATCH_BYTES = 128 * 1024 * 1024
+/** The same of the first one; each may have twice as much as the one before, so that proving begins early and packs stay few. */
+export const FIRST_BATCH_BYTES = 16 * 1024 * 1024
 
 /** Packages that a closure may have: bounds what a source can make us remember. */
 export const MAX_CLOSURE_PACKAGES = 1_000_000
