@@ -131,13 +131,15 @@ export class StoreQuarantine implements Quarantine {
    * Whether the store will have a plan's blobs as they are here: not when it has some of them in another encoding. That it
    * may get one until then does no harm, as facts are compared with the packs before they are used.
    */
-  #willBeStored({ files }: NarPlan): boolean {
+  #willBeStored(plan: NarPlan): boolean {
     const { database } = this.#objects
-    return files.every(({ oid }) => {
+    for (let file = 0; file < plan.count; file++) {
+      const oid = plan.oid(file)
       const place = database.locate(oid)
       if (place?.kind !== 'pack') return false
-      return !this.#objects.owns(place.pack) || !this.#store.database.has(oid)
-    })
+      if (this.#objects.owns(place.pack) && this.#store.database.has(oid)) return false
+    }
+    return true
   }
 
   #commitOf(hash: string): Oid | undefined {
