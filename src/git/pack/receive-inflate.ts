@@ -4,7 +4,7 @@ import { createInflateRaw, type InflateRaw } from 'node:zlib'
 import { FINAL_BLOCK, ZLIB_HEADER } from '../deflate/chunk.ts'
 import { STREAM_CHUNK_SIZE } from '../inflate.ts'
 import { createSmallInflater, type Inflated } from '../small-inflate.ts'
-import { adler32, adler32Combine } from '../splice/adler32.ts'
+import { adler32, adler32Combine, isAdler32 } from '../splice/adler32.ts'
 import { PackInvalidError } from './receive-errors.ts'
 import type { PackInput } from './receive-input.ts'
 
@@ -69,8 +69,10 @@ export class SmallEntries {
     if (end < 0 || adlerAt + ADLER_LENGTH > raw.length) return undefined
     const body = raw.copy(this.#probe, 0, 0, end + FLUSH_LENGTH)
     PROBE.copy(this.#probe, body)
+    const ownAdler = raw.readUInt32BE(adlerAt)
+    if (!isAdler32(ownAdler)) return undefined
     // zlib compares the checksum of content and nonce: it is right when the stream's own is.
-    const adler = adler32Combine(raw.readUInt32BE(adlerAt), NONCE_ADLER, NONCE.length)
+    const adler = adler32Combine(ownAdler, NONCE_ADLER, NONCE.length)
     const length = this.#probe.writeUInt32BE(adler, body + PROBE.length)
     const found = this.#attempt(this.#probe.subarray(0, length), size + NONCE.length)
     if (found?.used !== length || found.produced !== size + NONCE.length) return undefined

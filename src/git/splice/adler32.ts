@@ -23,6 +23,11 @@ export function adler32(data: Uint8Array, start = 1): number {
   return ((b << 16) | a) >>> 0
 }
 
+/** Whether some bytes can have this Adler-32: `adler32Combine` takes others for ones that some have. */
+export function isAdler32(value: number): boolean {
+  return (value & 0xffff) < MODULUS && value >>> 16 < MODULUS
+}
+
 /** Adler-32 of two stretches one after the other, from theirs and the length of the second in bytes (up to 2^53 - 1). */
 export function adler32Combine(first: number, second: number, secondLength: number): number {
   const a1 = first & 0xffff

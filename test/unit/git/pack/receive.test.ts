@@ -167,5 +167,11 @@ describe('receiving a pack', () => {
     const wrong = Buffer.from(stream)
     wrong.writeUInt8(wrong.at(-1)! ^ 1, wrong.length - 1)
     assert.throws(() => entries.inflate(wrong, content.length), { code: 'ERR_PACK_INVALID' })
+    // One that is equal to it only when it is reckoned with.
+    const zeros = Buffer.alloc(100)
+    const equal = flushed(zeros)(0, []).subarray(encodeEntryHeader('blob', zeros.length).length)
+    assert.equal(entries.inflate(Buffer.from(equal), zeros.length)?.canonical, true)
+    equal.writeUInt16BE(65_521 + 1, equal.length - 2)
+    assert.throws(() => entries.inflate(equal, zeros.length), { code: 'ERR_PACK_INVALID' })
   })
 })
