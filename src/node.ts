@@ -81,13 +81,11 @@ export class Node implements Startable {
     workspace.publicKey = key.publicKey.toString()
 
     const { links, pullThrough } = await workspace.replication()
-    const mesh = await workspace.mesh()
-    await this.#run(mesh)
     // Before HTTP, whose `/health` tells that the node can be used: by commands as well.
     await this.#run(new ControlServer({ operations: workspace.operations, path: controlSocket, logger }))
     const http = createHttpServer({
       store: workspace.store,
-      ...((links.length > 0 || mesh.status !== null) && { onDemand: pullThrough }),
+      ...((links.length > 0 || config.mesh.enabled) && { onDemand: pullThrough }),
       keys: [key],
       ...(config.server.git && { git: workspace.store.git }),
       settings: { ...config.server, sockets: httpSockets },
@@ -97,6 +95,8 @@ export class Node implements Startable {
     await this.#run(http)
     this.#url = http.url
     workspace.http = { url: http.url }
+    // Last: to know all that there is to tell of takes seconds where there are a million packages, and clients need not wait for it.
+    await workspace.mesh()
   }
 
   async #run(part: Startable): Promise<void> {

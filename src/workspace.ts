@@ -111,7 +111,7 @@ export class Workspace {
     return this.#replication
   }
 
-  /** The node's part in the mesh, and whom it trusts. Only what serves is in a mesh. @throws SigningKeyError, GachixError */
+  /** The node's part in the mesh, which it has joined, and whom it trusts. Only what serves is in a mesh. @throws SigningKeyError, GachixError */
   mesh(): Promise<MeshPart> {
     this.#mesh ??= this.#makeMesh()
     return this.#mesh
@@ -120,18 +120,25 @@ export class Workspace {
   async #makeMesh(): Promise<MeshPart> {
     const { config, logger } = this.#init
     const { key } = await this.signingKey()
-    return await MeshPart.create(
+    const mesh = await MeshPart.create(
       {
         ...{ config, store: this.store, trusted: this.#trusted, logger, publicKey: key.publicKey },
         replication: await this.replication(),
       },
       this.#isNode,
     )
+    await mesh.start()
+    return mesh
   }
 
   async close(): Promise<void> {
-    await (await this.#replication)?.close()
-    await this.store.close()
+    try {
+      // What could not be made was said to whoever wanted it.
+      await (await this.#mesh?.catch(() => undefined))?.stop()
+      await (await this.#replication?.catch(() => undefined))?.close()
+    } finally {
+      await this.store.close()
+    }
   }
 
   #openDaemon(daemonSocket: string | undefined): OpenSource | undefined {
