@@ -33,6 +33,8 @@ export const BLOBS_A_REQUEST = 8_192
 
 /** Time in which a miss is answered, whatever the sources do: Nix clients ask narinfos one after the other. */
 export const MISS_BUDGET = 2_000
+/** Questions of misses that are under way at one repository at once; what is asked meanwhile goes into the next, together. */
+export const QUESTIONS_UNDER_WAY = 2
 /** How long a package that no source has is not asked for again. */
 export const NEGATIVE_TTL = 60_000
 /** The same when a source could not answer. */

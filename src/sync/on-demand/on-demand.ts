@@ -5,10 +5,11 @@ import type { AbortOptions, Startable } from '../../util/lifecycle.ts'
 import type { Logger } from '../../util/log.ts'
 import { ARRIVAL_STALL, MISS_BUDGET, PULLS_AT_ONCE } from '../limits.ts'
 import type { Puller } from '../pull/puller.ts'
-import type { Found, SourceLink } from '../source/link.ts'
+import type { Findings, Found, SourceLink } from '../source/link.ts'
 import { SOURCE_KINDS } from '../source/source.ts'
 import { Arrival, Arrivals } from './arrivals.ts'
 import { NegativeCache } from './negative-cache.ts'
+import { Questions } from './questions.ts'
 
 export interface PullThroughComponents {
   readonly store: PackageStore
@@ -38,6 +39,7 @@ export class PullThrough implements OnDemand, Startable {
   readonly #missing = new NegativeCache()
   readonly #arrivals = new Arrivals()
   readonly #asking = new Map<string, Promise<ExpectedPackage | undefined>>()
+  readonly #questions = new WeakMap<SourceLink, Questions>()
   readonly #stopped = new AbortController()
   readonly #running = new Set<Promise<void>>()
   readonly #queue: Array<() => void> = []
@@ -103,17 +105,12 @@ export class PullThrough implements OnDemand, Startable {
   async #ask(hash: string): Promise<Answer> {
     const awake = ordered(this.#components.links()).filter(({ health }) => !health.resting)
     const links = awake.filter((link) => link.mayHave(hash))
-    const signal = AbortSignal.any([
-      AbortSignal.timeout(this.#components.budget ?? MISS_BUDGET),
-      this.#stopped.signal,
-    ])
+    const signal = this.#budget()
     const failed = new Set<SourceLink>()
     const all = awake.length === this.#components.links().length
     const answers = links.map(async (link) => {
       try {
-        const asking = () => within(signal, link.find([hash], { signal }), link.source.name)
-        const { found, refused } = await link.health.guard(asking)
-        for (const { code, message } of refused) this.#components.logger.warn({ code }, message)
+        const { found } = await within(signal, this.#question(link, hash), link.source.name)
         const first = found.get(hash)
         return first && expectedOf(first)
       } catch (err) {
@@ -128,6 +125,32 @@ export class PullThrough implements OnDemand, Startable {
       if (expected !== undefined) return { expected, sure: false, failed }
     }
     return { expected: undefined, sure: all && failed.size === 0, failed }
+  }
+
+  /** Asks one source about one package, together with what else it is asked about. */
+  #question(link: SourceLink, hash: string): Promise<Findings> {
+    const ask = async (hashes: readonly string[]): Promise<Findings> => {
+      const signal = this.#budget()
+      const asking = () => within(signal, link.find(hashes, { signal }), link.source.name)
+      const findings = await link.health.guard(asking)
+      for (const { code, message } of findings.refused) this.#components.logger.warn({ code }, message)
+      return findings
+    }
+    if (link.source.gives !== 'objects') return ask([hash])
+    let questions = this.#questions.get(link)
+    if (questions === undefined) {
+      questions = new Questions(ask)
+      this.#questions.set(link, questions)
+    }
+    return questions.ask(hash)
+  }
+
+  /** Fires when a miss has to be answered. */
+  #budget(): AbortSignal {
+    return AbortSignal.any([
+      AbortSignal.timeout(this.#components.budget ?? MISS_BUDGET),
+      this.#stopped.signal,
+    ])
   }
 
   /**

@@ -61,6 +61,26 @@ async function serve(t: TestContext, sources: readonly ReplicaSource[]) {
   return { replica, get, narinfo: () => get(`${PATH.hash}.narinfo`) }
 }
 
+describe('many packages that are asked for at once', () => {
+  test('are asked for together at a source that is far away', async (t) => {
+    const many = Array.from({ length: 40 }, (_, i) => makePackage(`leaf-${i}`, file(`leaf ${i}\n`)))
+    await publishTo(at('many'), many)
+    const source = new WatchedSource('many', at('many'))
+    source.faults.pack = async function* (chunks) {
+      await delay(300)
+      yield* chunks
+    }
+    const { get } = await serve(t, [{ source }])
+    const answers = await Promise.all(many.map(({ info }) => get(`${info.storePath.hash}.narinfo`)))
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]))
+    const asked = source.requests.findIndex(({ wants }) => wants.length > 30)
+    assert.ok(
+      asked >= 0 && asked < 4,
+      `asked for ${source.requests.map(({ wants }) => wants.length)} at a time`,
+    )
+  })
+})
+
 describe('a package that a source has', () => {
   test('is named at once by its verified facts, and its NAR is served once it is proven', async (t) => {
     const source = new WatchedSource('origin', at('origin'))
