@@ -19,6 +19,8 @@ export const MAX_DIALS = 8
 export const ENOUGH_CONNECTIONS = 32
 /** Dials to a peer that was only heard of; then it is forgotten, until somebody tells of it again. */
 export const LEARNT_ATTEMPTS = 6
+/** Milliseconds for which it is dialled all the same when it was here once. */
+export const LEARNT_TIME = 60 * 60 * 1000
 /** Milliseconds between two looks at whom to dial. */
 const TICK = 500
 /** Milliseconds between two looks at the network interfaces. */
@@ -126,8 +128,11 @@ export class Redialler implements Startable {
       record.state = 'waiting'
       record.failures++
       record.failure = errorMessage(error)
-      const delay = backoff(record.failures, this.#backoff)
-      record.retryAt = Date.now() + delay
+      const now = Date.now()
+      const gone =
+        record.lastSeen === undefined ? Number.POSITIVE_INFINITY : Math.max(0, now - record.lastSeen)
+      const delay = backoff(record.failures, this.#backoff, gone)
+      record.retryAt = now + delay
       const peer = record.name ?? record.id ?? record.addresses[0]
       const known = record.origin !== 'learnt'
       if (known && record.failures === 1) {
@@ -135,7 +140,7 @@ export class Redialler implements Startable {
       } else {
         logger.debug({ peer, reason: record.failure, delay }, 'cannot reach a peer')
       }
-      if (!known && record.failures >= LEARNT_ATTEMPTS) book.forget(record)
+      if (!known && record.failures >= LEARNT_ATTEMPTS && gone > LEARNT_TIME) book.forget(record)
     }
   }
 

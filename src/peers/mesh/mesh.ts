@@ -23,6 +23,7 @@ import { Swarm } from '../swarm/swarm.ts'
 import { MeshAdmission } from './admission.ts'
 import { Connections } from './connections.ts'
 import { Greeting } from './greeting.ts'
+import { Heartbeat } from './heartbeat.ts'
 import type { FetchVerdict, Invitation, MeshInit, NewsListener } from './init.ts'
 import { Inventories } from './inventories.ts'
 import { PeerExchange, usableAddresses } from './peer-exchange.ts'
@@ -45,6 +46,7 @@ export class Mesh implements Startable {
   readonly #admission: MeshAdmission
   readonly #connections: Connections
   readonly #greeting: Greeting
+  readonly #heartbeat: Heartbeat
   readonly #inventories: Inventories
   readonly #peerExchange: PeerExchange
   readonly #providers: Providers
@@ -88,6 +90,7 @@ export class Mesh implements Startable {
         this.#learnFrom(peer)
       },
     })
+    this.#heartbeat = new Heartbeat({ swarm, logger })
     this.#peerExchange = new PeerExchange({ swarm, network, book, context, admits })
     this.#providers = new Providers({ swarm, network, context, directory: this.#inventories.directory })
     const upload = new Throttle(settings.uploadLimit || Infinity)
@@ -128,6 +131,7 @@ export class Mesh implements Startable {
     await this.#swarm.start()
     this.#inventories.start()
     await this.#connections.redialler.start()
+    await this.#heartbeat.start()
     this.#peerExchangeTimer = setInterval(() => this.#learnFromAnybody(), PEER_EXCHANGE_INTERVAL).unref()
     if (this.addresses.length === 0 && settings.listen.length > 0) {
       logger.error(
@@ -143,6 +147,7 @@ export class Mesh implements Startable {
     clearInterval(this.#peerExchangeTimer)
     this.#stopping.abort()
     this.#inventories.stop()
+    await this.#heartbeat.stop()
     await this.#connections.redialler.stop()
     await this.#swarm.stop()
     await this.#shared.close()
@@ -285,6 +290,7 @@ export class Mesh implements Startable {
       penalize: (peer, offence, details) => this.#penalize(peer, offence, details),
       count: (peer, received, sent) => {
         reclaim(received + sent)
+        if (received > 0) this.#heartbeat.heard(peer)
         const record = this.#book.get(peer)
         if (record === undefined) return
         record.bytesIn += received

@@ -172,6 +172,12 @@ export class Swarm implements Startable {
     await this.#libp2p?.hangUp(peerIdFromString(id)).catch(() => {})
   }
 
+  /** Drops all connections to a peer that does not answer any more. */
+  abandon(id: string): void {
+    const connections = this.#libp2p?.getConnections(peerIdFromString(id)) ?? []
+    for (const connection of connections) connection.abort(new Error('the other side is silent'))
+  }
+
   /**
    * Opens a stream to a connected peer.
    *
