@@ -11,7 +11,7 @@ import { until } from '../support/process.ts'
 import { checkSubstitution } from '../support/substitution.ts'
 
 /** Packages that are added one after the other. */
-const ADDED = 20
+const ADDED = 10
 /** Milliseconds in which all have to hear of each. */
 const TARGET = 2000
 

@@ -58,9 +58,14 @@ export class Member {
 
   async start(): Promise<void> {
     this.#node = await this.gachix.serve()
+    // The control socket is there a moment after the node is healthy.
+    await until(
+      () => `the control socket of ${this.name}`,
+      () => this.control.status().catch(() => undefined),
+    )
   }
 
-  /** Hash part and who has it, as this node knows. */
+  /** Whether it knows where a package (hash part) is; asks around when it has not heard of it. */
   async knows(hash: string): Promise<boolean> {
     const { here, peers } = await this.control.whoHas(hash)
     return here || peers.length > 0

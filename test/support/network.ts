@@ -39,6 +39,11 @@ export class Host {
     return ['/bin/ip', 'netns', 'exec', this.#namespace, ...command]
   }
 
+  /** Moves this host's cable to another switch. */
+  async moveTo(switchName: string): Promise<void> {
+    await run('ip', ['link', 'set', this.#port, 'master', switchName])
+  }
+
   /** Pulls the plug: what is sent to or by this host vanishes, and nobody is told. */
   async unplug(): Promise<void> {
     await run('ip', ['link', 'set', this.port, 'nomaster'])
@@ -94,6 +99,20 @@ export class Network implements AsyncDisposable {
     return new Host(name, address, namespace, port, `${this.#id}sw`)
   }
 
+  /** Cuts the network in two: these hosts reach each other, and neither the others nor this machine. */
+  async split(hosts: readonly Host[]): Promise<void> {
+    const other = `${this.#id}sx`
+    await run('ip', ['link', 'add', other, 'type', 'bridge'])
+    await run('ip', ['link', 'set', other, 'up'])
+    for (const host of hosts) await host.moveTo(other)
+  }
+
+  /** Makes the network whole again after `split`. */
+  async heal(hosts: readonly Host[]): Promise<void> {
+    for (const host of hosts) await host.plug()
+    await run('ip', ['link', 'del', `${this.#id}sx`])
+  }
+
   /** Connects a port of the switch to `eth0` of a host. */
   async #cable(port: string, namespace: string): Promise<void> {
     const { delay = 0, loss = 0 } = this.#options
@@ -120,6 +139,6 @@ export class Network implements AsyncDisposable {
       await attempt('ip', ['netns', 'del', namespace])
       await rm(`/run/netns/${namespace}`, { force: true })
     }
-    await attempt('ip', ['link', 'del', `${this.#id}sw`])
+    for (const name of ['sw', 'sx']) await attempt('ip', ['link', 'del', `${this.#id}${name}`])
   }
 }
