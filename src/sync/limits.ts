@@ -44,6 +44,8 @@ export const NEGATIVE_ENTRIES = 65_536
 
 /** A client that waits for a NAR gets its 404 when nothing has come for so long. */
 export const ARRIVAL_STALL = 2_000
+/** ... and one of several sources is left for the others when next to nothing has come from it for so long: before that. */
+export const SOURCE_PATIENCE = 1_000
 /** The same once everything has come: proving and publishing it is our own work. */
 export const PUBLISHING_STALL = 30_000
 /** What counts as something having come: a source that trickles is as good as dead to whoever waits. */

@@ -3,7 +3,7 @@ import type { ExpectedPackage, OnDemand, PackageStore } from '../../store/api.ts
 import { AbortedError, errorMessage, GachixError } from '../../util/errors.ts'
 import type { AbortOptions, Startable } from '../../util/lifecycle.ts'
 import type { Logger } from '../../util/log.ts'
-import { ARRIVAL_STALL, MISS_BUDGET, PULLS_AT_ONCE } from '../limits.ts'
+import { ARRIVAL_STALL, MISS_BUDGET, PULLS_AT_ONCE, SOURCE_PATIENCE } from '../limits.ts'
 import type { Puller } from '../pull/puller.ts'
 import type { Findings, Found, SourceLink } from '../source/link.ts'
 import { SOURCE_KINDS } from '../source/source.ts'
@@ -173,7 +173,9 @@ export class PullThrough implements OnDemand, Startable {
       this.#pulls.add(arrival)
       await puller.pull([hash], {
         from: ordered(links()).filter((link) => !link.health.resting && !failed.has(link)),
+        patience: SOURCE_PATIENCE,
         signal: this.#stopped.signal,
+        onLeft: () => arrival.moved(),
         onFound: ({ found }) => {
           arrival.moved()
           this.#arrivals.expect(expectedOf(found), arrival)

@@ -23,6 +23,10 @@ export interface PullOptions extends AbortOptions {
   readonly onBytes?: (bytes: number) => void
   /** Told when everything of a source's share has come and is being proven and published. */
   readonly onPublishing?: () => void
+  /** Milliseconds of waiting for next to nothing after which a source is left, when others have the same. */
+  readonly patience?: number
+  /** Told when a source has failed or been left, and others are tried. */
+  readonly onLeft?: () => void
   /** Told when the pull waits for others that fetch the same packages; ends when it goes on. */
   readonly onWaiting?: (others: Promise<unknown>) => void
 }
@@ -108,6 +112,7 @@ export class Puller {
         error.link.health.failed(error.cause)
         error.link.judge(error.hash, verdictOf(error.cause), error.message)
         fail(error.link, new SourceFailedError(error.link.source.name, error.cause))
+        options.onLeft?.()
       } finally {
         claim.release()
       }
@@ -145,6 +150,8 @@ export class Puller {
               progress.came(name, bytes)
             },
             onPublishing: () => options.onPublishing?.(),
+            onLeft: () => options.onLeft?.(),
+            ...(options.patience !== undefined && { patience: options.patience }),
             onPackage: (info) => {
               sources[name] = (sources[name] ?? 0) + 1
               progress.published(info)

@@ -12,6 +12,7 @@ import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Claims } from '../claims.ts'
 import { BLOBS_A_REQUEST, blobLimits, packageLimits, treeLimits } from '../limits.ts'
 import { type FetchOptions, type Found, type Verdict, verdictOf } from '../source/link.ts'
+import { withPatience } from './patience.ts'
 
 /** A commit of a package with a thousand references has 50 KB. */
 const MAX_COMMIT_SIZE = 2 * 1024 * 1024
@@ -55,9 +56,12 @@ export class Transfer {
   readonly #commits = new Map<string, string>()
   /** Hash part of a package of the batch under way: what helpers are judged by. */
   #subject = ''
+  /** How many givers have not failed. */
+  #living: number
 
   constructor(components: TransferComponents) {
     this.#components = components
+    this.#living = 1 + components.helpers.length
   }
 
   /**
@@ -196,6 +200,8 @@ export class Transfer {
         await giver.use((session) => this.#receive(session, { wants: part, haves: [] }, limits), options)
       } catch (error) {
         failures.set(giver, error)
+        this.#living--
+        options.onLeft?.()
         giver.judge(this.#subject, verdictOf(error), errorMessage(error))
       }
       // What arrived before it broke off need not come again; what it left out has to come from another.
@@ -214,7 +220,10 @@ export class Transfer {
   async #receive(session: RepositorySession, request: FetchRequest, limits: ReceiveLimits): Promise<void> {
     const { quarantine, options } = this.#components
     const pack = session.fetch(request, pass(options))
-    await quarantine.receive(counted(pack, options.onBytes), limits, pass(options))
+    // The last one that has it may take its time.
+    const patient = options.patience === undefined || this.#living <= 1
+    const chunks = patient ? pack : withPatience(pack, options.patience)
+    await quarantine.receive(counted(chunks, options.onBytes), limits, pass(options))
   }
 
   async #treeOf({ commit }: Announced): Promise<string> {

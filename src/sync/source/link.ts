@@ -47,6 +47,10 @@ export interface FetchOptions extends AbortOptions {
   readonly onBytes: (bytes: number) => void
   /** Told when everything has come, and nothing is left to do but to prove and publish it. */
   readonly onPublishing: () => void
+  /** Milliseconds of waiting for next to nothing after which a source is left, when others have the same. */
+  readonly patience?: number
+  /** Told when one has failed or been left, and the others go on. */
+  readonly onLeft?: () => void
   /** Told of each package that has been proven. */
   readonly onPackage: (info: PathInfo) => void
 }
