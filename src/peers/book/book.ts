@@ -5,7 +5,7 @@
  * It does not dial; `redialler.ts` does.
  */
 import type { Logger } from '../../util/log.ts'
-import { formatPeerAddress, type PeerAddress } from '../address.ts'
+import { formatPeerAddress, type PeerAddress, parsePeerAddress } from '../address.ts'
 import { PeerAddressError, UnknownPeerError } from '../errors.ts'
 import { FIRST_DELAY } from './backoff.ts'
 import { readBookFile, writeBookFile } from './file.ts'
@@ -99,7 +99,10 @@ export class PeerBook {
    */
   find(reference: string): PeerRecord {
     const found =
-      this.#byId.get(reference) ?? this.#byName(reference) ?? this.#byAddress(reference, reference)
+      this.#byId.get(reference) ??
+      this.#byName(reference) ??
+      this.#byAddress(reference) ??
+      this.#at(reference)
     if (found === undefined) throw new UnknownPeerError(reference)
     return found
   }
@@ -230,14 +233,25 @@ export class PeerBook {
     return undefined
   }
 
-  #byAddress(address: string, full = address): PeerRecord | undefined {
+  #byAddress(address: string): PeerRecord | undefined {
     for (const record of this.#records) {
       if (record.addresses.includes(address)) return record
-      if (record.addresses.some((known) => formatPeerAddress({ ...record, address: known }) === full)) {
+      if (record.addresses.some((known) => formatPeerAddress({ ...record, address: known }) === address)) {
         return record
       }
     }
     return undefined
+  }
+
+  /** The peer at an address as people write it. */
+  #at(text: string): PeerRecord | undefined {
+    if (!text.includes(':')) return undefined
+    try {
+      return this.#byAddress(parsePeerAddress(text).address)
+    } catch {
+      // Not an address either.
+      return undefined
+    }
   }
 
   /** A peer at this address whom nobody has met yet. */

@@ -33,6 +33,7 @@ describe('the book of peers', () => {
     const again = open()
     assert.deepEqual(again.find('office').addresses, [A.address])
     assert.equal(again.find(A.address), again.find('office'))
+    assert.equal(again.find('192.0.2.1:4042'), again.find('office'))
     assert.equal(again.find('b').origin, 'added')
     assert.equal(again.find(`${B.address}/p2p/b`), again.find('b'))
     assert.throws(() => again.find('nobody'), { code: 'ERR_UNKNOWN_PEER', message: /nobody/ })
@@ -146,5 +147,13 @@ describe('the time until the next dial', () => {
       assert.ok(delay >= FIRST_DELAY * 0.75 && delay <= LONGEST_DELAY)
     }
     assert.equal(backoff(40), LONGEST_DELAY)
+  })
+
+  it('of a peer that was here last an eighth of the time that it is gone at most', () => {
+    const middle = { random: () => 0.5 }
+    assert.equal(backoff(10, middle, 0), FIRST_DELAY)
+    assert.equal(backoff(10, middle, 80_000), 10_000)
+    assert.equal(backoff(1, middle, 80_000), FIRST_DELAY)
+    assert.equal(backoff(40, middle, 1e12), LONGEST_DELAY)
   })
 })
