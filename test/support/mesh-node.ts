@@ -6,7 +6,7 @@ import { ensureIdentity } from '../../src/peers/identity.ts'
 import type { MeshInit, MeshSettings } from '../../src/peers/mesh/init.ts'
 import { Mesh } from '../../src/peers/mesh/mesh.ts'
 import type { PeerStatus } from '../../src/peers/mesh/status.ts'
-import { serveRepository } from '../../src/peers/serve/repository.ts'
+import { type ServedRepository, serveRepository } from '../../src/peers/serve/repository.ts'
 import { GitPackageStore } from '../../src/store/package-store.ts'
 import { silentLogger } from '../../src/util/log.ts'
 import { chunksOf, type MadePackage } from './packages.ts'
@@ -17,6 +17,8 @@ export interface MeshNodeOptions extends Partial<MeshSettings> {
   readonly path?: string
   readonly preSharedKey?: Uint8Array
   readonly logger?: MeshInit['logger']
+  /** Changes what is answered, for peers that lie. */
+  readonly serve?: (repository: ServedRepository) => ServedRepository
 }
 
 export interface MeshNode extends AsyncDisposable {
@@ -35,7 +37,7 @@ export interface MeshNode extends AsyncDisposable {
 const QUICK = { firstDelay: 100, longestDelay: 1000 }
 
 export async function startMeshNode(options: MeshNodeOptions = {}): Promise<MeshNode> {
-  const { path: given, preSharedKey, logger = silentLogger, ...settings } = options
+  const { path: given, preSharedKey, logger = silentLogger, serve = (it) => it, ...settings } = options
   const path = given ?? (await mkdtemp(join(tmpdir(), 'gachix-mesh-')))
   const store = await GitPackageStore.open({ path })
   const mesh = await Mesh.create({
@@ -55,7 +57,7 @@ export async function startMeshNode(options: MeshNodeOptions = {}): Promise<Mesh
     identity: await ensureIdentity(store.gitDir),
     gitDir: store.gitDir,
     ownDir: store.ownDir,
-    repository: serveRepository(store, store.objects),
+    repository: serve(serveRepository(store, store.objects)),
     inventory: store,
     redial: QUICK,
     logger,

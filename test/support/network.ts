@@ -41,7 +41,7 @@ export class Host {
 
   /** Moves this host's cable to another switch. */
   async moveTo(switchName: string): Promise<void> {
-    await run('ip', ['link', 'set', this.#port, 'master', switchName])
+    await run('ip', ['link', 'set', this.port, 'master', switchName])
   }
 
   /** Pulls the plug: what is sent to or by this host vanishes, and nobody is told. */

@@ -3,7 +3,7 @@ import { MAX_NARINFO_SIZE } from '../../nix/narinfo.ts'
 import type { SecretKey } from '../../nix/signature.ts'
 import type { PackageStore, Quarantine, RepositorySession } from '../../store/api.ts'
 import { parseStoredNarInfo } from '../../store/stored-narinfo.ts'
-import { GachixError } from '../../util/errors.ts'
+import { errorMessage, GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import { checkTrust, UntrustedPackageError } from '../admit/trust.ts'
 import { vouchedFor } from '../admit/vouched-for.ts'
@@ -13,7 +13,14 @@ import { SourceFailedError } from '../pull/errors.ts'
 import { inBatches } from '../repository/batches.ts'
 import { type Announced, IncompletePackError, Transfer } from '../repository/transfer.ts'
 import { HealthRecord } from './health.ts'
-import type { FetchOptions, Findings, Found, SourceLink, Verdict } from './link.ts'
+import {
+  type FetchOptions,
+  type Findings,
+  type Found,
+  type SourceLink,
+  type Verdict,
+  verdictOf,
+} from './link.ts'
 import { DEFAULT_PATIENCE, type Patience } from './patient-session.ts'
 import { SessionPool } from './session-pool.ts'
 import type { SharedQuarantine } from './shared-quarantine.ts'
@@ -63,14 +70,21 @@ export class RepositoryLink implements SourceLink {
   async find(hashes: readonly string[], options: AbortOptions): Promise<Findings> {
     const found = new Map<string, Found>()
     const refused: GachixError[] = []
-    await this.#components.quarantine.use((quarantine) =>
+    const find = (quarantine: Quarantine) =>
       this.#sessions.use(async (session) => {
         for (let at = 0; at < hashes.length; at += PACKAGES_A_REQUEST) {
           const part = hashes.slice(at, at + PACKAGES_A_REQUEST)
           await this.#findPart(part, session, quarantine, { found, refused }, options)
         }
-      }, options),
-    )
+      }, options)
+    try {
+      await this.#components.quarantine.use(find)
+    } catch (error) {
+      if (verdictOf(error) === 'lied' && hashes[0] !== undefined) {
+        this.judge(hashes[0], 'lied', errorMessage(error))
+      }
+      throw error
+    }
     return { found, refused }
   }
 
@@ -144,6 +158,10 @@ export class RepositoryLink implements SourceLink {
     const { name, trust } = this.source
     const { key, store } = this.#components
     const there = await session.packages(hashes, options)
+    // Once a question: who has just removed many packages has told of that, or is about to.
+    const promised = hashes.find((hash) => !there.has(hash) && this.#components.mayHave?.(hash))
+    if (promised !== undefined)
+      this.judge(promised, 'did not have it', `${promised} was announced and is not there`)
     await this.#fetchNarInfos(
       [...there.values()].map(({ narinfo }) => narinfo),
       session,
