@@ -3,9 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ControlClient } from '../../src/http/control/client.ts'
-import type { PeerInfo } from '../../src/http/control/peer-api.ts'
+
 import { controlSocketPath } from '../../src/http/control/socket-path.ts'
 import { SecretKey } from '../../src/nix/signature.ts'
+import type { PeerStatus } from '../../src/peers/mesh/status.ts'
 import { Gachix, type GachixNode } from './gachix.ts'
 import { type Host, Network, type NetworkOptions } from './network.ts'
 import type { MadePackage } from './packages.ts'
@@ -72,7 +73,7 @@ export class Member {
   }
 
   /** What it knows of another member. */
-  async peer(other: Member): Promise<PeerInfo | undefined> {
+  async peer(other: Member): Promise<PeerStatus | undefined> {
     const { id } = await other.control.meshIdentity()
     return (await this.control.peers()).find((peer) => peer.id === id)
   }
