@@ -65,6 +65,10 @@ export const FOLLOW_CHUNK = 4096
 /** After a failure what was announced is tried again in this time, then twice of it, and so on. */
 export const FOLLOW_RETRY = 2_000
 export const FOLLOW_LONGEST_RETRY = 120_000
+/** Between two looks whether there are other peers, while packages wait that nobody could give. */
+export const FOLLOW_LOOK = 2_000
+/** Packages that wait for a peer that can give them; further ones take the place of those that wait longest. */
+export const MAX_POSTPONED = 65_536
 
 /** Until a repository is ready to be asked. In version 0 of Git's protocol it tells all of its refs before. */
 export const OPENING_TIME = 300_000
