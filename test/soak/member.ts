@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { NodeStatus, PackageSummary } from '../../src/http/control/api.ts'
 import { ControlClient } from '../../src/http/control/client.ts'
 import { controlSocketPath } from '../../src/http/control/socket-path.ts'
+import { NODE_FLAGS } from '../bench/node-flags.ts'
 import { Gachix, type GachixNode } from '../support/gachix.ts'
 import type { Host } from '../support/network.ts'
 import type { RunResult } from '../support/process.ts'
@@ -63,7 +64,7 @@ export class Member implements AsyncDisposable {
     const gachix = await Gachix.create({
       host,
       daemonSocket,
-      nodeFlags: ['--max-semi-space-size=2'],
+      nodeFlags: NODE_FLAGS,
       settings: JSON.stringify({
         mesh: { network: 'soak', listen: [`/ip4/${host.address}/tcp/${PORT}`], sync },
       }),

@@ -13,8 +13,7 @@ import { GitContender, NixSshContender, sshdPid, startGiverSshd } from './ssh.ts
 export interface Results {
   readonly corpus: string
   readonly first: Part
-  /** Absent without a second generation. */
-  readonly update?: Part
+  readonly update: Part
   /** Load average (1 minute) before and after. */
   readonly load: readonly [number, number]
 }
@@ -30,16 +29,21 @@ export async function bench(options: Options, load: () => number, signal: AbortS
   const before = load()
   await using stack = new AsyncDisposableStack()
   const { corpus, rounds } = options
-  progress('the packages')
   const open = (generation: 'A' | 'B') =>
     PackageSet.open({ corpus, generation, rounds, quick: false, xz: false })
-  const set = stack.use(await open(options.generation))
+  progress('the packages')
+  const set = stack.use(await open('A'))
+  const next = stack.use(await open('B'))
   const key = await set.store.signingKey('bench.test-1')
   const place = stack.use(await Place.create())
 
+  // Who gives has both generations from the start; who takes asks for one of them.
   const cache = await newFolder('zstd')
-  await copyToFileCache(set, cache, 'zstd', key.secretFile)
-  const givers = stack.use(await Givers.start(set, place, set.roots, key.secretFile))
+  for (const each of [set, next]) await copyToFileCache(each, cache, 'zstd', key.secretFile)
+  const nodeFlags = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]
+  const givers = stack.use(
+    await Givers.start(set, place, [...set.roots, ...next.roots], { keyFile: key.secretFile, nodeFlags }),
+  )
   const { giver } = place
   const nginx = stack.use(
     await Nginx.start([cache], { address: giver.address, wrap: (c) => giver.command(c) }),
@@ -50,8 +54,8 @@ export async function bench(options: Options, load: () => number, signal: AbortS
   const nixPid = sshdPid()
 
   const contenders: Contender[] = [
-    stack.use(new PeersContender(place, givers, 1, key.publicKey)),
-    stack.use(new PeersContender(place, givers, GIVERS, key.publicKey)),
+    stack.use(new PeersContender(place, givers, 1, { publicKey: key.publicKey, nodeFlags })),
+    stack.use(new PeersContender(place, givers, GIVERS, { publicKey: key.publicKey, nodeFlags })),
     new GitContender(place, gitSshd, gitPid, set, givers.repository),
     new NixSshContender(place, nixSshd, nixPid),
     new NginxContender(place, nginx, key.publicKey),
@@ -60,39 +64,30 @@ export async function bench(options: Options, load: () => number, signal: AbortS
   const first = await takeTurns(
     contenders,
     async (contender) => {
-      progress(contender.name)
       await contender.prepare()
       const sample = await measure(contender, place, set.roots)
+      progress(`${contender.name}: ${sample.seconds.toFixed(1)} s, ${sample.cpuSeconds.toFixed(1)} s of CPU`)
       await contender.check(set.closure.length)
       return sample
     },
     { rounds, signal, warmUp: options.warmUp },
   )
-  const results = {
-    corpus: set.name,
-    first: { packages: set.closure.length, narSize: set.narSize, samples: named(first) },
-  }
-  if (options.generation !== 'A' || options.only !== undefined) return { ...results, load: [before, load()] }
-
-  const next = stack.use(await open('B'))
-  progress('generation B')
-  await copyToFileCache(next, cache, 'zstd', key.secretFile)
-  await givers.add(next.roots)
   const known = new Set(set.closure.map(({ path }) => path))
   const fresh = next.closure.filter(({ path }) => !known.has(path))
   const update = await takeTurns(
     contenders,
     async (contender) => {
-      progress(`${contender.name}, B after A`)
       const sample = await measure(contender, place, next.roots)
-      await contender.check(known.size + fresh.length)
+      progress(`${contender.name}, B after A: ${sample.seconds.toFixed(1)} s`)
+      await contender.check(set.closure.length + fresh.length)
       return sample
     },
     { rounds: 1, signal },
   )
   const narSize = fresh.reduce((sum, { narSize }) => sum + narSize, 0)
   return {
-    ...results,
+    corpus: set.name,
+    first: { packages: set.closure.length, narSize: set.narSize, samples: named(first) },
     update: { packages: fresh.length, narSize, samples: named(update) },
     load: [before, load()],
   }

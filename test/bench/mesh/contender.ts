@@ -25,7 +25,7 @@ export interface Sample {
   readonly cpuSeconds: number
   /** Over the cable, in both directions. */
   readonly wireBytes: number
-  /** Highest resident memory in bytes of all processes that take, together, and of the giver that has most. */
+  /** Highest resident memory in bytes: of the node that takes, or of the commands that do, together; and of the giver that has most. */
   readonly takerPeak: number
   readonly giverPeak: number
 }
@@ -49,7 +49,7 @@ export async function measure(contender: Contender, place: Place, roots: readonl
       seconds: cost.seconds,
       cpuSeconds: cost.cpuSeconds,
       wireBytes: after.received - before.received + after.sent - before.sent,
-      takerPeak: cost.peakBytes + waiting,
+      takerPeak: Math.max(waiting, takers.length === 0 ? cost.peakBytes : 0),
       giverPeak,
     }
   } finally {

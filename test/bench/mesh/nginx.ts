@@ -9,7 +9,7 @@ import type { Contender } from './contender.ts'
 import type { Place } from './place.ts'
 import { checkStore } from './ssh.ts'
 
-const PATIENCE = 15 * 60_000
+const PATIENCE = 3600_000
 
 export class NginxContender implements Contender {
   readonly name = 'nix copy, nginx (zstd)'

@@ -5,20 +5,20 @@ import { parseArgs } from 'node:util'
 export const USAGE = `npm run bench:mesh -- --corpus DIR [OPTIONS]
 
   --corpus DIR      a corpus (a root with its manifest corpus-LIST.json)
-  --generation A|B  which of it is pulled into nothing (A; B comes on top of A only)
   --rounds N        rounds of every figure (3)
-  --only TEXT       only contenders whose names contain TEXT, and no second generation
+  --only TEXT       only contenders whose names contain TEXT
   --no-warm-up      without the round whose results are thrown away
+  --profile DIR     have every gachix process leave CPU profiles in DIR, which takes time
   --json FILE       write every sample to FILE
   --markdown FILE   write the report to FILE as well
 `
 
 export interface Options {
   readonly corpus: string
-  readonly generation: 'A' | 'B'
   readonly rounds: number
   readonly only?: string
   readonly warmUp: boolean
+  readonly profile?: string
   readonly json?: string
   readonly markdown?: string
 }
@@ -33,18 +33,17 @@ export class UsageError extends Error {}
 export function parseOptions(args: readonly string[]): Options | undefined {
   const values = parse(args)
   if (values.help === true) return undefined
-  const { corpus, generation = 'A', only, json, markdown } = values
+  const { corpus, only, profile, json, markdown } = values
   if (corpus === undefined) throw new UsageError('--corpus DIR is missing')
-  if (generation !== 'A' && generation !== 'B') throw new UsageError(`--generation ${generation}: A or B`)
   const rounds = Number(values.rounds ?? 3)
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new UsageError(`--rounds ${values.rounds}: a number from 1`)
   return {
     corpus: resolve(corpus),
-    generation,
     rounds,
     warmUp: values['no-warm-up'] !== true,
     ...(only !== undefined && { only }),
+    ...(profile !== undefined && { profile: resolve(profile) }),
     ...(json !== undefined && { json: resolve(json) }),
     ...(markdown !== undefined && { markdown: resolve(markdown) }),
   }
@@ -58,9 +57,9 @@ function parse(args: readonly string[]) {
       args: [...args],
       options: {
         corpus: text,
-        generation: text,
         rounds: text,
         only: text,
+        profile: text,
         json: text,
         markdown: text,
         'no-warm-up': flag,

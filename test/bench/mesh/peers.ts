@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Gachix, type GachixNode } from '../../support/gachix.ts'
 import { run, until } from '../../support/process.ts'
+import { NODE_FLAGS } from '../node-flags.ts'
 import type { PackageSet } from '../package-set.ts'
 import type { Contender } from './contender.ts'
 import type { Place } from './place.ts'
@@ -11,12 +12,15 @@ import type { Place } from './place.ts'
 export const GIVERS = 3
 /** Files by which a copy of a repository would be taken for the same node. */
 const OWN_FILES = ['gachix-peer-key', 'gachix-peers.json', 'gachix/inventory']
+/** Milliseconds. */
+const PATIENCE = 3600_000
 const FIRST_PORT = 4042
-/** The young generation of a node as it is deployed. */
-const NODE_FLAGS = [
-  '--max-semi-space-size=2',
-  ...(process.env.GACHIX_BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean),
-]
+
+/** `gachix ARGS`, however long it takes: a machine that is busy otherwise is slow, and says so in the report. */
+async function patiently(gachix: Gachix, args: readonly string[]): Promise<void> {
+  const [program, ...rest] = gachix.command(args)
+  await run(program, rest, { env: gachix.env, timeout: PATIENCE })
+}
 
 export interface Giver {
   readonly gachix: Gachix
@@ -37,16 +41,17 @@ export class Givers implements AsyncDisposable {
     set: PackageSet,
     place: Place,
     roots: readonly string[],
-    keyFile: string,
+    { keyFile, nodeFlags }: { keyFile: string; nodeFlags: readonly string[] },
   ): Promise<Givers> {
     const repositories: Pick<Giver, 'gachix' | 'address'>[] = []
     for (let index = 0; index < GIVERS; index++) {
       const address = `/ip4/${place.giver.address}/tcp/${FIRST_PORT + index}`
       const gachix = await Gachix.create({
-        ...{ host: place.giver, keyFile, nodeFlags: NODE_FLAGS, daemonSocket: set.store.socket },
+        ...{ host: place.giver, keyFile, daemonSocket: set.store.socket },
+        nodeFlags: [...NODE_FLAGS, ...nodeFlags],
         env: { GACHIX__MESH__NETWORK: 'bench', GACHIX__MESH__LISTEN: address },
       })
-      if (index === 0) await gachix.run(['add', ...roots])
+      if (index === 0) await patiently(gachix, ['add', ...roots])
       else {
         await run('cp', ['-a', repositories[0]!.gachix.repository, gachix.repository])
         for (const file of OWN_FILES) await rm(join(gachix.repository, file), { force: true })
@@ -70,11 +75,6 @@ export class Givers implements AsyncDisposable {
     return this.all[0]!.gachix.repository
   }
 
-  /** All of them have these as well from now on. */
-  async add(roots: readonly string[]): Promise<void> {
-    for (const { gachix } of this.all) await gachix.run(['add', ...roots])
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { gachix } of this.all) await gachix.close()
   }
@@ -87,22 +87,30 @@ export class PeersContender implements Contender, AsyncDisposable {
   readonly #place: Place
   readonly #from: readonly Giver[]
   readonly #publicKey: string
+  readonly #nodeFlags: readonly string[]
   #gachix: Gachix | undefined
   #node: GachixNode | undefined
 
-  constructor(place: Place, givers: Givers, count: number, publicKey: string) {
+  constructor(
+    place: Place,
+    givers: Givers,
+    count: number,
+    options: { publicKey: string; nodeFlags: readonly string[] },
+  ) {
     this.name = count === 1 ? 'gachix, one peer' : `gachix, ${count} peers`
     this.#place = place
     this.#from = givers.all.slice(0, count)
     this.givers = givers.pids.slice(0, count)
-    this.#publicKey = publicKey
+    this.#publicKey = options.publicKey
+    this.#nodeFlags = options.nodeFlags
   }
 
   async prepare(): Promise<void> {
     await this[Symbol.asyncDispose]()
     const { taker } = this.#place
     const gachix = await Gachix.create({
-      ...{ host: taker, nodeFlags: NODE_FLAGS },
+      host: taker,
+      nodeFlags: [...NODE_FLAGS, ...this.#nodeFlags],
       settings: JSON.stringify({
         mesh: {
           network: 'bench',
@@ -139,7 +147,7 @@ export class PeersContender implements Contender, AsyncDisposable {
   }
 
   async pull(roots: readonly string[]): Promise<void> {
-    await this.#gachix!.run(['sync', ...roots])
+    await patiently(this.#gachix!, ['sync', ...roots])
   }
 
   async check(packages: number): Promise<void> {

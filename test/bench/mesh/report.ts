@@ -14,7 +14,8 @@ export function markdownReport(results: Results, machine: Machine, options: Opti
     `${date}: ${cores} cores (${processor}), ${memoryGiB} GiB, Node ${node}, Nix ${nix}; load average ${before} before, ${after} after. ${corpus}.`,
     `### Into nothing: ${describe(first)}, medians of ${options.rounds} rounds`,
     table(first),
-    ...(update === undefined ? [] : [`### B after A: ${describe(update)} that are new, once`, table(update)]),
+    `### B after A: ${describe(update)} that are new, once`,
+    table(update),
     '',
   ].join('\n\n')
 }
@@ -25,7 +26,7 @@ export function jsonReport(results: Results, machine: Machine, options: Options)
     contenders: Object.fromEntries(samples),
   })
   const { first, update, ...rest } = results
-  const parts = { first: part(first), ...(update && { update: part(update) }) }
+  const parts = { first: part(first), update: part(update) }
   return `${JSON.stringify({ machine, rounds: options.rounds, ...rest, ...parts }, undefined, 2)}\n`
 }
 

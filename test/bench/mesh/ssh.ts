@@ -11,7 +11,7 @@ import { childrenOf } from '../process-stats.ts'
 import type { Contender } from './contender.ts'
 import type { Place } from './place.ts'
 
-const PATIENCE = 15 * 60_000
+const PATIENCE = 3600_000
 
 /** An sshd on the giver's host. `inside` puts the server into the namespace of a Nix store. */
 export async function startGiverSshd(place: Place, inside?: PackageSet): Promise<Sshd> {
