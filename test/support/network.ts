@@ -78,6 +78,8 @@ export class Network implements AsyncDisposable {
         if (tries < 20 && /exists/.test(made.stderr)) continue
         throw new Error(`no network of its own can be had here (it takes root): ${made.stderr.trim()}`)
       }
+      // Its own one, or it would be that of a port, and change when that port's cable is pulled: nobody would find this machine.
+      await run('ip', ['link', 'set', `${id}sw`, 'address', '02:67:78:00:00:01'])
       const network = new Network(id, `10.77.${number}`, options)
       await run('ip', ['addr', 'add', `${network.#subnet}.254/24`, 'dev', `${id}sw`])
       await run('ip', ['link', 'set', `${id}sw`, 'up'])
