@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { checkServed } from '../support/cache-client.ts'
 import { fsck, Gachix } from '../support/gachix.ts'
+import { hashPart } from '../support/narinfo.ts'
 import { NixStore, type PathFacts } from '../support/nix.ts'
 import { Plumbing } from '../support/plumbing.ts'
 import { eachOf, run } from '../support/process.ts'
@@ -69,12 +70,20 @@ describe('a repository written by plain git', () => {
     await serves(bare)
   })
 
-  test('has the ids that gachix gives the same packages', async () => {
-    await using gachix = await Gachix.create({ daemonSocket: store.socket })
+  test('has the ids that gachix gives the same packages, and narinfos that only lack its signature', async () => {
+    await using gachix = await Gachix.create({ daemonSocket: store.socket, keyFile: key.secretFile })
     await gachix.run(['add', root])
-    const list = async (repository: string): Promise<string> =>
-      (await run('git', ['-C', repository, 'for-each-ref', '--format=%(refname) %(objectname)'])).toString()
-    assert.equal(await list(gachix.repository), await list(bare))
+    const git = async (repository: string, ...args: string[]): Promise<string> =>
+      (await run('git', ['-C', repository, ...args])).toString()
+    const list = async (repository: string, kind: string): Promise<string> =>
+      git(repository, 'for-each-ref', '--format=%(refname) %(objectname)', `refs/*/${kind}`)
+    assert.equal(await list(gachix.repository, 'result'), await list(bare, 'result'))
+    for (const { path } of closure) {
+      const ref = `refs/${hashPart(path)}/narinfo`
+      const ours = await git(gachix.repository, 'cat-file', 'blob', ref)
+      assert.match(ours, /^Sig: foreign\.test-1:/m)
+      assert.equal(ours.replace(/^Sig: .+$/m, 'Sig: '), await git(bare, 'cat-file', 'blob', ref))
+    }
   })
 
   test('takes further packages and stays whole', async () => {
