@@ -65,6 +65,7 @@ export class Member implements AsyncDisposable {
       host,
       daemonSocket,
       nodeFlags: NODE_FLAGS,
+      env: { GACHIX__MESH__ENABLED: 'true' },
       settings: JSON.stringify({
         mesh: { network: 'soak', listen: [`/ip4/${host.address}/tcp/${PORT}`], sync },
       }),

@@ -59,6 +59,8 @@ export const AT_REST: Readonly<Partial<Record<Quantity, number>>> = {
 
 /** Lives that were looked at less often say nothing. */
 const ENOUGH = 24
+/** Seconds until a process has as much resident memory as it ever takes: it has sent and received large packages by then. */
+const RSS_WARM_UP = 600
 
 /** What the kernel says of a process, with what the node says of itself. */
 export function sampleOf(pid: number, { uptime, process, mesh }: NodeStatus): Sample {
@@ -115,7 +117,9 @@ export function trendsOf(samples: readonly Sample[]): Trend[] {
     const early = median(values.slice(quarter, 2 * quarter))
     const late = median(values.slice(-quarter))
     const { factor, more } = TOLERANCES[quantity]
-    return { quantity, early, late, highest: Math.max(...values), grew: late > early * factor + more }
+    const grown = late > early * factor + more
+    const grew = grown && (quantity !== 'rss' || samples.at(-1)!.age > RSS_WARM_UP)
+    return { quantity, early, late, highest: Math.max(...values), grew }
   })
 }
 

@@ -111,6 +111,7 @@ export class PeersContender implements Contender, AsyncDisposable {
     const gachix = await Gachix.create({
       host: taker,
       nodeFlags: [...NODE_FLAGS, ...this.#nodeFlags],
+      env: { GACHIX__MESH__ENABLED: 'true' },
       settings: JSON.stringify({
         mesh: {
           network: 'bench',
