@@ -31,7 +31,7 @@ export interface Life {
   end: 'killed' | 'stopped' | 'crashed' | undefined
 }
 
-/** Milliseconds in which a node has to stop when it is asked to: what it has for running requests, and some. */
+/** Milliseconds after which the harness kills a node that does not stop. */
 const STOP_PATIENCE = 20_000
 /** `mesh.listen` of all. */
 const PORT = 4042

@@ -46,7 +46,7 @@ export class Workload {
     this.#init = init
   }
 
-  /** Runs until the signal fires and everything that was begun has ended; all nodes run and are connected then. */
+  /** Goes on for so long; everything that was begun has ended then, and all nodes run and have their network. */
   async run(milliseconds: number): Promise<void> {
     const timer = setTimeout(() => this.#ending.abort(), milliseconds)
     try {
