@@ -33,6 +33,8 @@ export interface Life {
 
 /** Milliseconds after which the harness kills a node that does not stop. */
 const STOP_PATIENCE = 20_000
+/** Milliseconds that a node may take to start beside four others at work, on a machine that may have other work too. */
+const START_PATIENCE = 180_000
 /** `mesh.listen` of all. */
 const PORT = 4042
 
@@ -65,6 +67,7 @@ export class Member implements AsyncDisposable {
       host,
       daemonSocket,
       nodeFlags: NODE_FLAGS,
+      patience: START_PATIENCE,
       env: { GACHIX__MESH__ENABLED: 'true' },
       settings: JSON.stringify({
         mesh: { network: 'soak', listen: [`/ip4/${host.address}/tcp/${PORT}`], sync },

@@ -29,6 +29,8 @@ export interface GachixOptions {
   readonly nodeFlags?: readonly string[]
   /** Text of a settings file. */
   readonly settings?: string
+  /** Milliseconds that a node may take to start; default 30 s. */
+  readonly patience?: number
   /** The host that everything runs on; this machine by default. */
   readonly host?: Host
 }
@@ -41,6 +43,7 @@ export class Gachix implements AsyncDisposable {
   readonly #nodeFlags: readonly string[]
   readonly #host: Host | undefined
   readonly #hasSettings: boolean
+  readonly #patience: number | undefined
   readonly #nodes: GachixNode[] = []
 
   private constructor(folder: string, options: GachixOptions) {
@@ -48,6 +51,7 @@ export class Gachix implements AsyncDisposable {
     this.#nodeFlags = options.nodeFlags ?? []
     this.#host = options.host
     this.#hasSettings = options.settings !== undefined
+    this.#patience = options.patience
     this.repository = options.repository ?? join(folder, 'cache')
     this.env = {
       PATH: process.env.PATH,
@@ -130,7 +134,7 @@ export class Gachix implements AsyncDisposable {
     const child = this.spawn(['serve'], { GACHIX__SERVER__PORT: String(port), ...env }, launcher)
     const node = new GachixNode(`http://${this.#host?.address ?? '127.0.0.1'}:${port}`, child)
     this.#nodes.push(node)
-    await node.healthy()
+    await node.healthy(this.#patience)
     return node
   }
 
