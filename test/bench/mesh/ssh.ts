@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { hashPart } from '../../support/narinfo.ts'
 import { nixEnvironment } from '../../support/nix.ts'
+import { sessionOf } from '../../support/nix-facts.ts'
 import { run } from '../../support/process.ts'
 import { type Sshd, startSshd } from '../../support/sshd.ts'
 import type { PackageSet } from '../package-set.ts'
@@ -21,7 +22,7 @@ export async function startGiverSshd(place: Place, inside?: PackageSet): Promise
     wrap: (command) => giver.command(inside === undefined ? command : inside.store.commandInside(command)),
     acceptEnv: ['GIT_PROTOCOL'],
     ...(inside !== undefined && {
-      setEnv: { NIX_CONF_DIR: inside.store.env.NIX_CONF_DIR!, NIX_REMOTE: 'daemon' },
+      setEnv: sessionOf(inside.store),
     }),
   })
 }
