@@ -73,6 +73,7 @@ export async function soak(
 
   const workload = new Workload({ members, maker, seed, problem })
   const watching = watch(members, problem)
+  stack.defer(() => watching.stop())
   await workload.run(minutes * 60_000)
   say('the work is done; settling')
   const began = performance.now()
