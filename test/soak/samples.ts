@@ -53,7 +53,8 @@ export const AT_REST: Readonly<Partial<Record<Quantity, number>>> = {
   descriptors: 12,
   handles: 6,
   listeners: 0,
-  connections: 1,
+  // One more for each of the four others: when two dial each other at once, both connections are kept.
+  connections: 4,
   streams: 4,
 }
 
