@@ -126,19 +126,21 @@ test('a server that takes no more of a request', async () => {
 })
 
 test('answers to a fetch that are none', async () => {
+  // That the command has ended may be known before what it wrote has been read, or after.
+  const cut = 'ERR_REMOTE_PROTOCOL or ERR_SSH_COMMAND'
   const cases: [Buffer[], string, RegExp][] = [
     [[FLUSH_PKT], 'ERR_REMOTE_PROTOCOL', /sends no pack/],
     [[encodePkt('ERR upload-pack: not our ref')], 'ERR_REMOTE_REFUSED', /not our ref/],
     [[encodePkt('packfile\n'), encodePkt('\u0003out of\nmemory')], 'ERR_REMOTE_REFUSED', /out of memory/],
     [[encodePkt('packfile\n'), encodePkt('\u0004what')], 'ERR_REMOTE_PROTOCOL', /channel 4/],
     [[encodePkt('packfile\n'), encodePkt('')], 'ERR_REMOTE_PROTOCOL', /channel without number/],
-    [[encodePkt('packfile\n'), encodePkt('\u0001PACK')], 'ERR_REMOTE_PROTOCOL', /too early/],
+    [[encodePkt('packfile\n'), encodePkt('\u0001PACK')], cut, /too early/],
     [[encodePkt('packfile\n'), Buffer.from('0001')], 'ERR_REMOTE_PROTOCOL', /delimiter packet/],
   ]
   for (const [packets, code, expected] of cases) {
     const session = await (await saying(Buffer.concat([GREETING, ...packets]), 'exit 0')).open()
     await assert.rejects(wanted(session), (error: Error & { code: string }) => {
-      assert.equal(error.code, code, error.message)
+      assert.ok(code.split(' or ').includes(error.code), `${error.code}: ${error.message}`)
       return expected.test(error.message)
     })
     await session.close()

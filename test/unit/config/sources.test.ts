@@ -139,7 +139,7 @@ trust:
 
   it('are as the README shows them', async () => {
     const readme = await readFile(join(import.meta.dirname, '../../../README.md'), 'utf8')
-    const text = fencedBlocks(readme, 'yaml').find((block) => block.includes('upstreams:'))
+    const text = fencedBlocks(readme, 'yaml').find((block) => block.includes('name: team'))
     assert.deepEqual(names(text!), ['builder.example.org', 'cache.nixos.org', 'team'])
   })
 
