@@ -11,12 +11,9 @@ import type {
 } from './http/control/peer-api.ts'
 import { PublicKey } from './nix/signature.ts'
 import { isHashPart, StorePath } from './nix/store-path.ts'
-import { ensureIdentity } from './peers/identity.ts'
 import { SharePolicy } from './peers/inventory/share-policy.ts'
-import { Mesh } from './peers/mesh/mesh.ts'
+import type { Mesh } from './peers/mesh/mesh.ts'
 import type { PeerStatus } from './peers/mesh/status.ts'
-import { serveRepository } from './peers/serve/repository.ts'
-import { readPreSharedKey } from './peers/swarm/pre-shared-key.ts'
 import type { Replication } from './replication.ts'
 import type { GitPackageStore } from './store/package-store.ts'
 import { Follower } from './sync/policy/follower.ts'
@@ -71,6 +68,13 @@ export class MeshPart implements PeerOperations, Startable {
   static async create(init: MeshPartInit, running: boolean): Promise<MeshPart> {
     const { config, store, logger } = init
     if (!running || !config.mesh.enabled) return new MeshPart(init, undefined)
+    // Loading libp2p takes some 50 MB and half a second, which nobody but a node in a mesh has to spend.
+    const [{ Mesh }, { ensureIdentity }, { serveRepository }, { readPreSharedKey }] = await Promise.all([
+      import('./peers/mesh/mesh.ts'),
+      import('./peers/identity.ts'),
+      import('./peers/serve/repository.ts'),
+      import('./peers/swarm/pre-shared-key.ts'),
+    ])
     const { preSharedKeyPath } = config.mesh
     const mesh = await Mesh.create({
       settings: config.mesh,

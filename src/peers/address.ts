@@ -1,7 +1,7 @@
 /** Addresses of peers as people write them, and as the mesh keeps them: multiaddrs over TCP, with or without peer id. */
 import { isIP } from 'node:net'
-import { peerIdFromString } from '@libp2p/peer-id'
 import { CODE_P2P, type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { base58btc } from 'multiformats/bases/base58'
 import { errorMessage } from '../util/errors.ts'
 import { PeerAddressError } from './errors.ts'
 
@@ -48,9 +48,20 @@ export function isListenAddress(text: string): boolean {
   }
 }
 
+/** First bytes of the id of an Ed25519 key, which is the key itself as a multihash: what nodes and most of libp2p have. */
+const ED25519_ID = Buffer.from('002408011220', 'hex')
+/** First bytes of the id of any other key: the SHA-256 of 32 bytes as a multihash. */
+const HASHED_ID = Buffer.from('1220', 'hex')
+
+/**
+ * Whether this is a peer id in base 58. Read here and not by libp2p, whose loading every command would pay for, as the
+ * settings are checked by this.
+ */
 export function isPeerId(text: string): boolean {
   try {
-    return peerIdFromString(text).toString() === text
+    const bytes = Buffer.from(base58btc.baseDecode(text))
+    const prefix = [ED25519_ID, HASHED_ID].find((each) => bytes.subarray(0, each.length).equals(each))
+    return prefix !== undefined && bytes.length === prefix.length + 32 && base58btc.baseEncode(bytes) === text
   } catch {
     return false
   }
@@ -74,7 +85,9 @@ function splitPeerId(full: Multiaddr): PeerAddress {
   }
   const id = components.find(({ code }) => code === CODE_P2P)?.value
   if (id === undefined) return { address: full.toString() }
-  return { address: full.decapsulateCode(CODE_P2P).toString(), id: peerIdFromString(id).toString() }
+  if (!isPeerId(id))
+    throw new PeerAddressError(`${full.toString()} names a peer by something else than its id`)
+  return { address: full.decapsulateCode(CODE_P2P).toString(), id }
 }
 
 function hostAndPort(text: string): string {
