@@ -15,9 +15,11 @@ import type {
 import { createBuilderSource } from './ingest/builder/source.ts'
 import { createGitRemote, type GitRemote } from './ingest/remote/git-remote.ts'
 import { createUpstreamSource } from './ingest/upstream/source.ts'
+import type { PathInfo } from './nix/path-info.ts'
 import type { SecretKey } from './nix/signature.ts'
 import { isHashPart, StorePath } from './nix/store-path.ts'
 import { type PeerDirectory, PeerLinks } from './peer-links.ts'
+import { SharePolicy } from './peers/inventory/share-policy.ts'
 import type { PeerSource } from './peers/source/peer-source.ts'
 import type { GitPackageStore } from './store/package-store.ts'
 import type { TrustRule } from './sync/admit/trust.ts'
@@ -161,7 +163,10 @@ export class Replication implements SyncOperations {
   }
 
   async #mirror(from: readonly SourceLink[], options: SyncOptions) {
-    const { store } = this.#init
+    const { store, config } = this.#init
+    // What follows peers by itself (`mirror`) and what comes when it is asked for (`on-demand`) both mean everything here.
+    const policy = typeof config.mesh.sync === 'string' ? undefined : new SharePolicy(config.mesh.sync)
+    const wanted = policy && (({ storePath }: PathInfo) => policy.shares(storePath.name))
     const repositories = from.filter((link) => link instanceof RepositoryLink)
     if (repositories.length === 0) {
       throw new GachixError(
@@ -178,7 +183,7 @@ export class Replication implements SyncOperations {
       sources: {} as Record<string, number>,
     }
     for (const link of repositories) {
-      const result = await mirror(store, this.puller, link, options)
+      const result = await mirror(store, this.puller, link, { ...options, ...(wanted && { wanted }) })
       for (const key of ['added', 'bytes', 'present', 'received', 'skipped'] as const)
         total[key] += result[key]
       for (const [name, count] of Object.entries(result.sources)) {

@@ -26,7 +26,11 @@ test('src/ and protocol/ hold to the layers, without circles', async () => {
 })
 
 test(`no test has more than ${LONGEST_FILE} lines`, async () => {
-  const long = [...(await sourcesOf(['test']))].filter(
+  // What tests leave in `.work` comes and goes while others run.
+  const folders = (await readdir(join(CHECKOUT, 'test'), { withFileTypes: true }))
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map(({ name }) => `test/${name}`)
+  const long = [...(await sourcesOf(folders))].filter(
     ([, source]) => source.split('\n').length - 1 > LONGEST_FILE,
   )
   assert.deepEqual(

@@ -11,7 +11,7 @@ const HELP = `
 PATH is a store path, a path in or to one, its base name or its hash part. Each comes with everything that it
 refers to, verified before it is published; what is here already is not transferred again.
 
-Without PATH everything is pulled that the remotes and peers have. Packages that no trusted key has signed are left
+Without PATH everything is pulled that the remotes and peers have, or what mesh.sync names by patterns. Packages that no trusted key has signed are left
 out and named. With --push the direction is the other: closures are sent to a Git repository (a remote of the
 settings, or any URL or path that Git knows), which needs no gachix and can be pulled from again.
 

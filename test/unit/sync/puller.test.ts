@@ -4,8 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import type { PathInfo } from '../../../src/nix/path-info.ts'
 import { SecretKey } from '../../../src/nix/signature.ts'
 import type { SyncEvent } from '../../../src/store/sync-event.ts'
+import { mirror } from '../../../src/sync/pull/mirror.ts'
+import { RepositoryLink } from '../../../src/sync/source/repository-link.ts'
 import { GachixError } from '../../../src/util/errors.ts'
 import { collect } from '../../support/collect.ts'
 import { fsck } from '../../support/gachix.ts'
@@ -231,6 +234,39 @@ describe('several sources', () => {
       .flatMap((request) => request.wants)
     assert.equal(new Set(wants).size, wants.length, 'no blob was fetched twice')
     await assertHas(replica, CLOSURE)
+  })
+})
+
+describe('a mirror', () => {
+  test('brings what is wanted by name, with what that refers to, and leaves the rest', async () => {
+    const source = new WatchedSource('origin', at('origin'))
+    await using replica = await Replica.open([{ source }])
+    const [link] = replica.links
+    assert.ok(link instanceof RepositoryLink)
+    const wanted = ({ storePath }: PathInfo) => storePath.name.startsWith('data')
+    const { added, skipped } = await mirror(replica.store, replica.puller, link, { wanted })
+    assert.deepEqual([added, skipped], [3, 0])
+    await assertHas(
+      replica,
+      [...CLOSURE, ...REBUILT].filter(({ info }) => ['data', 'data-2', 'libc'].includes(info.storePath.name)),
+    )
+    const all = await mirror(replica.store, replica.puller, link)
+    assert.equal(all.added + all.present, CLOSURE.length + REBUILT.length)
+  })
+
+  test('leaves out what may not be trusted, and says so', async () => {
+    const source = new WatchedSource('unsigned', at('unsigned'))
+    await using replica = await Replica.open([{ source }])
+    const events: SyncEvent[] = []
+    const { added, skipped } = await mirror(
+      replica.store,
+      replica.puller,
+      replica.links[0] as RepositoryLink,
+      { onEvent: (event) => events.push(event) },
+    )
+    assert.deepEqual([added, skipped], [0, CLOSURE.length])
+    assert.equal(events.filter(({ type }) => type === 'skipped').length, CLOSURE.length)
+    assert.equal(replica.store.size, 0)
   })
 })
 
