@@ -14,3 +14,13 @@ export class BudgetExceededError extends GachixError {
     super('ERR_BUDGET_EXCEEDED', `the pack is refused: ${found} ${what} are more than the ${limit} allowed`)
   }
 }
+
+/** An entry does not have the length that it declares. */
+export function wrongLength(size: number): PackInvalidError {
+  return new PackInvalidError(`an entry that declares ${size} bytes holds more or fewer`)
+}
+
+/** zlib refuses an entry. */
+export function damaged(error: unknown): PackInvalidError {
+  return new PackInvalidError('an entry does not inflate', { cause: error })
+}

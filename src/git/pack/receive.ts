@@ -6,7 +6,6 @@ import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
-import { createReclaimer } from '../../util/reclaim.ts'
 import { SYNC_INFLATE_SIZE, throwIfAborted } from '../inflate.ts'
 import type { ObjectDatabase } from '../object-database.ts'
 import { CorruptPackError, MalformedObjectError } from '../object-errors.ts'
@@ -34,7 +33,7 @@ import { compressedBound, inflateLarge, type SmallContent, SmallEntries } from '
 import { PackInput } from './receive-input.ts'
 import type { PackWriter } from './writer.ts'
 
-/** Entries up to this size, inflated, are inflated at once; larger ones in pieces, off the main thread. */
+/** Entries up to this size, inflated, are inflated at once; larger ones in pieces. */
 const SMALL_SIZE = SYNC_INFLATE_SIZE
 /** Inflated bytes between pauses in which other work gets its turn. */
 const BYTES_A_TURN = 1024 * 1024
@@ -109,7 +108,6 @@ class PackReceiver {
   readonly #entries = new ReceivedEntries()
   readonly #deltas: ReceivedDeltas
   readonly #scanner = new DeflateScanner()
-  readonly #reclaim = createReclaimer()
   readonly #smallEntries = new SmallEntries(SMALL_SIZE)
   #inflated = 0
   #deltaBytes = 0
@@ -264,7 +262,6 @@ class PackReceiver {
         content: (bytes) => {
           hash.update(bytes)
           contentCrc = crc32(bytes, contentCrc)
-          this.#reclaim(bytes.length)
         },
       })
       let splice: SpliceRecord = NO_RECORD
