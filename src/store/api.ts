@@ -227,6 +227,18 @@ export interface AdmitOptions extends AbortOptions {
   readonly proveContentAddress?: boolean
 }
 
+/** How a pack is taken in. */
+export interface ReceiveOptions extends AbortOptions {
+  /** Ids of blobs in the order in which they should come, for `expect`; another order does no harm. */
+  readonly order?: readonly string[]
+}
+
+/** A package with the tree that is announced for it. */
+export interface AnnouncedContents {
+  readonly info: PathInfo
+  readonly tree: string
+}
+
 /**
  * Objects from elsewhere that wait to be proven. Nothing in quarantine is visible to readers of the store. What it holds
  * survives a crash, so that an interrupted transfer goes on where it was.
@@ -245,8 +257,16 @@ export interface Quarantine {
   receive(
     pack: AsyncIterable<Uint8Array>,
     limits: ReceiveLimits,
-    options?: AbortOptions,
+    options?: ReceiveOptions,
   ): Promise<ReceivedPack>
+  /**
+   * The blobs (ids, each once) of packages that are neither here nor in the store, in the order in which they are best asked
+   * for. All their trees must be here. What comes of them in this order is hashed for the packages' proofs as it
+   * comes.
+   *
+   * @throws GachixError `ERR_TREE_NOT_PACKAGE` for a tree that cannot be a package's contents
+   */
+  expect(packages: readonly AnnouncedContents[], options?: AbortOptions): Promise<string[]>
   /**
    * The blobs (ids, each once) below a tree that are neither here nor in the store. All trees below it must be here.
    *

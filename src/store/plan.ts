@@ -88,6 +88,11 @@ export class NarPlan {
     return !this.parts.kinds.includes(BLOB_KIND.stored)
   }
 
+  /** Whether every blob is in the canonical encoding. */
+  get canonical(): boolean {
+    return this.parts.kinds.every((kind) => kind === BLOB_KIND.canonical)
+  }
+
   /** Rough memory in bytes. */
   get memory(): number {
     const { framing, starts, oids, sizes, bits } = this.parts

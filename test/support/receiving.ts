@@ -46,9 +46,15 @@ export class ReceivingPlace implements AsyncDisposable {
         packDir: packDir!,
         spliceDir: spliceDir!,
         tmpDir: tmpDir!,
-        database,
-        openPack: () =>
-          PackWriter.create({ tmpDir: tmpDir!, pool, level: 1, has: (oid) => database.has(oid) }),
+        deltaTools: async () => ({
+          database,
+          openPack: () =>
+            PackWriter.create({ tmpDir: tmpDir!, pool, level: 1, has: (oid) => database.has(oid) }),
+          completePack: async (writer) => {
+            const pack = await writer.finish(packDir!, spliceDir!)
+            if (pack !== undefined) await database.addPack(pack.path)
+          },
+        }),
         onPack: async ({ path }) => void (await database.addPack(path)),
         signal,
       })

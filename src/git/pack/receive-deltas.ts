@@ -30,13 +30,20 @@ export interface PendingDelta {
   readonly length: number
 }
 
+/** What applying deltas takes. */
+export interface DeltaTools {
+  /** Finds bases. */
+  readonly database: ObjectDatabase
+  /** A new pack for what deltas make. */
+  readonly openPack: () => Promise<PackWriter>
+  /** Completes such a pack; `database` must find its objects then. */
+  readonly completePack: (writer: PackWriter) => Promise<void>
+}
+
 export interface DeltaOptions {
   tmpDir: string
-  /** Finds bases, also those in packs that `completePack` has completed. */
-  database: ObjectDatabase
-  /** A new pack for what deltas make. */
-  openPack: () => Promise<PackWriter>
-  completePack: (writer: PackWriter) => Promise<void>
+  /** Asked for once all of the pack is there, if it has deltas. */
+  deltaTools: () => Promise<DeltaTools>
   /** The id of an entry that came whole, by where it began. */
   oidFrom: (origin: number) => Oid | undefined
   signal: AbortSignal | undefined
@@ -101,20 +108,22 @@ export class ReceivedDeltas {
    * @throws PackInvalidError when a delta does not fit its base
    */
   async resolve(): Promise<void> {
+    if (this.#count === 0) return
+    const { database, openPack, completePack } = await this.#options.deltaTools()
     for (let before = -1; this.#count > 0 && this.#count !== before; ) {
       before = this.#count
-      const bases = this.#known()
+      const bases = this.#known(database)
       if (bases.length === 0) return
-      const writer = await this.#options.openPack()
+      const writer = await openPack()
       try {
-        for (const oid of bases) await this.#applyAll(oid, writer)
+        for (const oid of bases) await this.#applyAll(oid, database, writer)
       } catch (error) {
         await writer.abort()
         throw error instanceof MalformedObjectError
           ? new PackInvalidError(error.message, { cause: error })
           : error
       }
-      await this.#options.completePack(writer)
+      await completePack(writer)
     }
   }
 
@@ -136,7 +145,7 @@ export class ReceivedDeltas {
   }
 
   /** Objects that are there and on which deltas wait. */
-  #known(): Oid[] {
+  #known(database: ObjectDatabase): Oid[] {
     const known = new Set<Oid>()
     for (const oid of this.#byOid.keys()) known.add(oid)
     for (const origin of this.#byOrigin.keys()) {
@@ -146,11 +155,11 @@ export class ReceivedDeltas {
       // From here on they are found by the id alone.
       for (const delta of take(this.#byOrigin, origin)) put(this.#byOid, oid, delta)
     }
-    return [...known].filter((oid) => this.#options.database.has(oid))
+    return [...known].filter((oid) => database.has(oid))
   }
 
-  async #applyAll(oid: Oid, writer: PackWriter): Promise<void> {
-    const { database, tmpDir, signal } = this.#options
+  async #applyAll(oid: Oid, database: ObjectDatabase, writer: PackWriter): Promise<void> {
+    const { tmpDir, signal } = this.#options
     const deltas = take(this.#byOid, oid)
     const depth = this.#depths.get(oid) ?? 0
     const { type, size } = await database.header(oid)

@@ -7,9 +7,8 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import { SYNC_INFLATE_SIZE, throwIfAborted } from '../inflate.ts'
-import type { ObjectDatabase } from '../object-database.ts'
 import { CorruptPackError, MalformedObjectError } from '../object-errors.ts'
-import { createObjectHash, type GitObjectType, hashObject } from '../oid.ts'
+import { createObjectHash, type GitObjectType, hashObject, type Oid } from '../oid.ts'
 import { DeflateScanner } from '../splice/deflate-scanner.ts'
 import { CANONICAL_TRAILER_LENGTH, NO_RECORD, type SpliceRecord } from '../splice/record.ts'
 import { scannedRecord } from '../splice/scanned-record.ts'
@@ -26,12 +25,11 @@ import {
   PACK_TRAILER_BYTES,
 } from './format.ts'
 import { PackOutput } from './output.ts'
-import { ReceivedDeltas } from './receive-deltas.ts'
+import { type DeltaTools, ReceivedDeltas } from './receive-deltas.ts'
 import { ReceivedEntries } from './receive-entries.ts'
 import { BudgetExceededError, PackInvalidError } from './receive-errors.ts'
 import { compressedBound, inflateLarge, type SmallContent, SmallEntries } from './receive-inflate.ts'
 import { PackInput } from './receive-input.ts'
-import type { PackWriter } from './writer.ts'
 
 /** Entries up to this size, inflated, are inflated at once; larger ones in pieces. */
 const SMALL_SIZE = SYNC_INFLATE_SIZE
@@ -40,6 +38,18 @@ const BYTES_A_TURN = 1024 * 1024
 const READ_SIZE = 256 * 1024
 /** Ending of the files in which packs are collected; what a killed process left of them can be received again. */
 export const PARTIAL_SUFFIX = '.partial'
+
+/** Is shown the blobs of a pack in their order, while they are in memory. Those that deltas make are not among them. */
+export interface BlobObserver {
+  /** A small blob; the content is valid during the call. */
+  blob(oid: Oid, content: Buffer): void
+  /** A large blob begins, of which only the size is known. */
+  begin(size: number): void
+  /** Its next bytes, valid during the call. */
+  content(bytes: Buffer): void
+  /** It has come whole. Without this call before the next `begin` it never did. */
+  end(oid: Oid): void
+}
 
 /** Bounds on one pack. Each is checked before anything of that size is allocated or written. */
 export interface PackLimits {
@@ -57,12 +67,12 @@ export interface ReceiveOptions {
   packDir: string
   /** Where splice sidecars lie. */
   spliceDir: string
-  /** Finds the bases of deltas. */
-  database: ObjectDatabase
-  /** A new pack for the objects that deltas make. */
-  openPack: () => Promise<PackWriter>
-  /** A pack is complete and in `packDir`; `database` must find its objects from now on. */
+  /** Asked for when the pack has deltas, once all of it is there and `onPack` has been told of what is no delta. */
+  deltaTools: () => Promise<DeltaTools>
+  /** A pack is complete and in `packDir`. */
   onPack: (pack: FinishedPack) => Promise<void>
+  /** Told of blobs as they come. */
+  blobs?: BlobObserver | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -123,12 +133,9 @@ class PackReceiver {
     this.#options = options
     this.#out = new PackOutput(file, PACK_HEADER_BYTES)
     this.#deltas = new ReceivedDeltas({
-      ...options,
+      tmpDir: options.tmpDir,
+      deltaTools: options.deltaTools,
       signal: options.signal,
-      completePack: async (writer) => {
-        const pack = await writer.finish(options.packDir, options.spliceDir)
-        if (pack !== undefined) await options.onPack(pack)
-      },
       oidFrom: (origin) => this.#entries.oidFrom(origin),
     })
   }
@@ -235,6 +242,7 @@ class PackReceiver {
     const splice = type === 'blob' ? this.#record(raw.subarray(headerLength), data, canonical) : NO_RECORD
     const oid = hashObject(type, data)
     this.#entries.add({ oid, origin, offset, crc32: this.#out.emit(raw, 0), splice })
+    if (type === 'blob') this.#options.blobs?.blob(oid, data)
   }
 
   #record(raw: Buffer, data: Buffer, canonical: boolean): SpliceRecord {
@@ -253,6 +261,8 @@ class PackReceiver {
     let contentCrc = 0
     let entryCrc = out.emit(this.#input.take(header.headerLength), 0)
     const dataOffset = out.position
+    const blobs = type === 'blob' ? this.#options.blobs : undefined
+    blobs?.begin(header.size)
     try {
       const { canonical, length } = await inflateLarge(this.#input, header.size, {
         raw: async (bytes) => {
@@ -262,6 +272,7 @@ class PackReceiver {
         content: (bytes) => {
           hash.update(bytes)
           contentCrc = crc32(bytes, contentCrc)
+          blobs?.content(bytes)
         },
       })
       let splice: SpliceRecord = NO_RECORD
@@ -270,7 +281,9 @@ class PackReceiver {
           ? { kind: 'canonical', crc32: contentCrc }
           : await this.#scanWritten(dataOffset, length, contentCrc)
       }
-      this.#entries.add({ oid: hash.digest('hex'), origin, offset, crc32: entryCrc, splice })
+      const oid = hash.digest('hex')
+      this.#entries.add({ oid, origin, offset, crc32: entryCrc, splice })
+      blobs?.end(oid)
     } catch (error) {
       await out.flush()
       out.rewind(offset)

@@ -69,9 +69,20 @@ export class NarFramer {
   }
 
   symlink(target: Uint8Array): void {
+    this.symlinkOpen(target.length)
+    this.#append(target)
+    this.symlinkClose(target.length)
+  }
+
+  /** Begins a symbolic link for who writes the target himself: exactly `size` bytes follow, then `symlinkClose`. */
+  symlinkOpen(size: number): void {
     this.#append(SYMLINK)
-    this.#string(target)
-    this.#append(CLOSE_AFTER[paddingOf(target.length)]!)
+    this.#number(size)
+  }
+
+  /** Ends a symbolic link with a target of that size: padding and closing token. */
+  symlinkClose(size: number): void {
+    this.#append(CLOSE_AFTER[paddingOf(size)]!)
   }
 
   /** Hands out what has been collected since the last time, as a buffer of its own. */

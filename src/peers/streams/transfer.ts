@@ -14,6 +14,7 @@ import {
 } from '../../../protocol/index.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Throttle } from '../../util/throttle.ts'
+import { whileWaiting } from '../../util/while-waiting.ts'
 import { PeerProtocolError } from '../errors.ts'
 import type { Channel } from './channel.ts'
 import { GRANT_SIZE, MAX_LATE_GRANTS, WRITE_SIZE } from './limits.ts'
@@ -76,34 +77,6 @@ export async function sendTransfer(
   } finally {
     credit.stop()
   }
-}
-
-/** The chunks of a source, with something done before each that does not come at once. */
-async function* whileWaiting(
-  source: AsyncIterable<Uint8Array>,
-  act: () => Promise<void>,
-): AsyncGenerator<Uint8Array> {
-  const iterator = source[Symbol.asyncIterator]()
-  let done = false
-  try {
-    for (;;) {
-      const next = iterator.next()
-      const soon = new Promise<false>((resolve) => setImmediate(resolve, false))
-      // A failure of the source comes up in the line after the next.
-      if (!(await Promise.race([next.then(isThere, isThere), soon]))) await act()
-      const result = await next
-      done = result.done === true
-      if (result.done) return
-      yield result.value
-    }
-  } finally {
-    // Not waited for: it comes after what the source is doing now, which only its signal ends.
-    if (!done) iterator.return?.().catch(() => {})
-  }
-}
-
-function isThere(): true {
-  return true
 }
 
 /** What the receiver allows, as its messages come in. */

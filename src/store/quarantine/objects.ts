@@ -1,25 +1,25 @@
 import { createReadStream, existsSync } from 'node:fs'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { DeflatePool } from '../../git/deflate/pool.ts'
 import { ObjectDatabase } from '../../git/object-database.ts'
 import { removePackFiles } from '../../git/pack/files.ts'
+import type { FinishedPack } from '../../git/pack/finish.ts'
 import type { Pack } from '../../git/pack/pack.ts'
-import { PARTIAL_SUFFIX, type PackLimits, receivePack } from '../../git/pack/receive.ts'
+import { PARTIAL_SUFFIX, type PackLimits } from '../../git/pack/receive.ts'
 import { BudgetExceededError } from '../../git/pack/receive-errors.ts'
-import { PackWriter } from '../../git/pack/writer.ts'
 import { errorMessage, GachixError } from '../../util/errors.ts'
 import type { Logger } from '../../util/log.ts'
-import type { ReceivedPack } from '../api.ts'
+import type { ReceivedPack, ReceiveOptions } from '../api.ts'
 import { SpliceRecords } from '../splice-records.ts'
 import type { QuarantineFolder } from './folder.ts'
+import type { ReceiverThread } from './receiving/thread.ts'
 
 /** What a killed process left was within its limits when it came; its length is known. */
 const NO_LIMIT = { objects: 0xffffffff, inflatedBytes: Number.MAX_SAFE_INTEGER }
 
 export interface QuarantineObjectsOptions {
   folder: QuarantineFolder
-  pool: DeflatePool
+  receiver: ReceiverThread
   /** zlib level of trees and commits that deltas make. */
   level: number
   /** The splice records of the store's own packs. */
@@ -82,7 +82,7 @@ export class QuarantineObjects {
   async receive(
     source: AsyncIterable<Uint8Array>,
     limits: PackLimits,
-    signal: AbortSignal | undefined,
+    options: ReceiveOptions,
   ): Promise<ReceivedPack> {
     await this.database.refresh()
     await this.#makeRoom(limits.packBytes)
@@ -92,7 +92,7 @@ export class QuarantineObjects {
     const packBytes = Math.min(limits.packBytes, room)
     this.#reserved += packBytes
     try {
-      return await this.#receive(source, { ...limits, packBytes }, signal)
+      return await this.#receive(source, { ...limits, packBytes }, options)
     } finally {
       this.#reserved -= packBytes
     }
@@ -123,25 +123,17 @@ export class QuarantineObjects {
   async #receive(
     source: AsyncIterable<Uint8Array>,
     limits: PackLimits,
-    signal: AbortSignal | undefined,
+    { order = [], signal }: ReceiveOptions,
   ): Promise<ReceivedPack> {
-    const { folder, pool, level } = this.#options
-    const { tmpDir, packDir, spliceDir } = folder
-    const { database } = this
-    return await receivePack(source, {
-      limits,
-      tmpDir,
-      packDir,
-      spliceDir,
-      database,
-      openPack: () => PackWriter.create({ tmpDir, pool, level, has: (oid) => database.has(oid) }),
-      onPack: async ({ path }) => {
-        const pack = await database.addPack(path)
-        this.#old.delete(pack.id)
-        this.records.refresh(pack)
-      },
-      signal,
-    })
+    const { folder, receiver, level } = this.#options
+    const { tmpDir, packDir, spliceDir, objectsDir } = folder
+    const task = { limits, tmpDir, packDir, spliceDir, objectsDir, level, order }
+    const onPack = async ({ path }: FinishedPack): Promise<void> => {
+      const pack = await this.database.addPack(path)
+      this.#old.delete(pack.id)
+      this.records.refresh(pack)
+    }
+    return await receiver.receive(source, task, onPack, signal && { signal })
   }
 
   /** Takes up what a killed process left: packs that were coming, and those that it had not given their index yet. */
@@ -167,7 +159,7 @@ export class QuarantineObjects {
     const { size } = await stat(path)
     if (size === 0) return
     try {
-      await this.#receive(createReadStream(path), { ...NO_LIMIT, packBytes: size }, undefined)
+      await this.#receive(createReadStream(path), { ...NO_LIMIT, packBytes: size }, {})
     } catch (error) {
       if (!(error instanceof GachixError)) throw error
     }

@@ -11,11 +11,12 @@ import type { PathInfo } from '../../nix/path-info.ts'
 import { createReclaimer } from '../../util/reclaim.ts'
 import type { StoredGzipFacts } from '../facts.ts'
 import { MissingReferenceError, NarMismatchError } from '../ingest/errors.ts'
-import { NarBodies } from '../nar-body.ts'
+import type { NarBodies } from '../nar-body.ts'
 import { packageCommit } from '../package-commit.ts'
 import type { NarPlan } from '../plan.ts'
 import type { SpliceRecords } from '../splice-records.ts'
 import { CommitMismatchError } from './errors.ts'
+import type { HashedNar } from './receiving/messages.ts'
 import { planOf } from './walks.ts'
 
 /** A commit of a package with thousands of references has some hundred KB. */
@@ -37,8 +38,12 @@ export interface ProofComponents {
   /** Objects of the quarantine and of the store. */
   readonly database: ObjectDatabase
   readonly records: SpliceRecords
+  /** Makes bodies of what `database` has. */
+  readonly bodies: NarBodies
   /** The commit of a package that is published or has been admitted. */
   readonly commitOf: (hash: string) => Oid | undefined
+  /** What is known of a tree's NAR because its blobs were hashed in this order when they came. */
+  readonly hashedNar: (tree: Oid) => HashedNar | undefined
 }
 
 export interface ProofOptions {
@@ -114,12 +119,14 @@ function parse(info: PathInfo, oid: Oid, data: Buffer): ReturnType<typeof parseC
 async function proveContents(
   info: PathInfo,
   tree: Oid,
-  { database, records }: ProofComponents,
+  { database, records, bodies, hashedNar }: ProofComponents,
   options: ProofOptions,
 ): Promise<Proof> {
+  const hashed = hashedNar(tree)
   const { plan, objects } = await planOf(database, records, tree, info, options.signal)
-  const bodies = new NarBodies(database, () => {})
   const expected = formatHash(info.narHash, 'nix32')
+  if (hashed !== undefined && plan.canonical && options.proveContentAddress !== true && isNar(hashed, info))
+    return { tree, objects, plan, gzip: await gzipFacts(plan, bodies, options.signal) }
   // The spliced form is one stream to inflate, where the plain one is one for each file.
   if (plan.crc32 !== undefined) {
     const sha256 = createHash('sha256')
@@ -133,6 +140,27 @@ async function proveContents(
   const actual = await hashOf(info, bodies.plain(plan).read(undefined, reading(options.signal)), options)
   if (actual !== expected) throw new NarMismatchError(info.storePath, 'the hash', expected, actual)
   return { tree, objects, plan, gzip: undefined }
+}
+
+/** Whether what came is the NAR. */
+function isNar({ size, sha256 }: HashedNar, { narSize, narHash }: PathInfo): boolean {
+  return size === narSize && Buffer.compare(sha256, narHash.digest) === 0
+}
+
+/** Facts about the gzip form of a NAR that is proven, and all of whose blobs can be spliced. */
+async function gzipFacts(
+  plan: NarPlan,
+  bodies: NarBodies,
+  signal: AbortSignal | undefined,
+): Promise<StoredGzipFacts | undefined> {
+  if (plan.crc32 === undefined) return undefined
+  const sha256 = createHash('sha256')
+  const body = bodies.gzip(plan, plan.crc32)
+  for await (const chunk of body.read(undefined, reading(signal))) {
+    sha256.update(chunk)
+    body.recycle?.(chunk)
+  }
+  return { id: plan.gzipId, size: plan.gzipSize, crc32: plan.crc32, sha256: sha256.digest() }
 }
 
 async function hashOf(

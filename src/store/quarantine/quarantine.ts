@@ -4,10 +4,20 @@ import { type ExtractedEntry, extractEntries } from '../../git/pack/extract.ts'
 import type { Pack } from '../../git/pack/pack.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
-import type { AdmitOptions, IngestOutcome, Quarantine, ReceivedPack, ReceiveLimits } from '../api.ts'
+import type {
+  AdmitOptions,
+  AnnouncedContents,
+  IngestOutcome,
+  Quarantine,
+  ReceivedPack,
+  ReceiveLimits,
+  ReceiveOptions,
+} from '../api.ts'
 import type { StoredGzipFacts } from '../facts.ts'
 import { createPublisher, type IngestComponents, type PackHandler } from '../ingest/create.ts'
+import { NarBodies } from '../nar-body.ts'
 import type { NarPlan } from '../plan.ts'
+import type { Expectations } from './expectations.ts'
 import type { QuarantineObjects } from './objects.ts'
 import { provePackage } from './proof.ts'
 import { missingBlobs, packageObjects } from './walks.ts'
@@ -37,6 +47,7 @@ interface Admitted {
 
 export interface StoreQuarantineComponents {
   objects: QuarantineObjects
+  expectations: Expectations
   /** What publishing needs of the store. */
   store: IngestComponents
   /** Told when the quarantine is closed. */
@@ -46,6 +57,7 @@ export interface StoreQuarantineComponents {
 /** Objects from elsewhere in a folder of their own, until packages made of them are proven and published. */
 export class StoreQuarantine implements Quarantine {
   readonly #objects: QuarantineObjects
+  readonly #expectations: Expectations
   readonly #store: IngestComponents
   readonly #onClose: () => void
   /** By hash part, references first. */
@@ -57,10 +69,13 @@ export class StoreQuarantine implements Quarantine {
   /** Publications follow one another. */
   #turn: Promise<unknown> = Promise.resolve()
   #closed = false
+  readonly #bodies: NarBodies
 
-  constructor({ objects, store, onClose }: StoreQuarantineComponents) {
+  constructor({ objects, expectations, store, onClose }: StoreQuarantineComponents) {
     this.#objects = objects
+    this.#expectations = expectations
     this.#store = store
+    this.#bodies = new NarBodies(objects.database, () => {})
     this.#onClose = onClose
   }
 
@@ -78,9 +93,13 @@ export class StoreQuarantine implements Quarantine {
   receive(
     pack: AsyncIterable<Uint8Array>,
     limits: ReceiveLimits,
-    options: AbortOptions = {},
+    options: ReceiveOptions = {},
   ): Promise<ReceivedPack> {
-    return this.#objects.receive(pack, limits, options.signal)
+    return this.#objects.receive(pack, limits, options)
+  }
+
+  async expect(packages: readonly AnnouncedContents[], options: AbortOptions = {}): Promise<string[]> {
+    return await this.#fresh(() => this.#expectations.expect(packages, options.signal))
   }
 
   async missingBlobs(tree: string, options: AbortOptions = {}): Promise<string[]> {
@@ -91,7 +110,11 @@ export class StoreQuarantine implements Quarantine {
     const { hash } = info.storePath
     if (this.#store.isPresent(hash) || this.#admitted.has(hash)) return 'present'
     const { database, records } = this.#objects
-    const components = { database, records, commitOf: (part: string) => this.#commitOf(part) }
+    const components = {
+      ...{ database, records, bodies: this.#bodies },
+      commitOf: (part: string) => this.#commitOf(part),
+      hashedNar: (tree: Oid) => this.#expectations.take(tree),
+    }
     this.#objects.hold()
     const proof = await this.#fresh(() => provePackage(info, commit, components, options))
     this.#admitted.set(hash, {
@@ -111,6 +134,7 @@ export class StoreQuarantine implements Quarantine {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#expectations.close()
     await this.#turn
     try {
       await this.#clean((left, size) => left <= Math.max(LITTLE_BYTES, size * LITTLE_SHARE), this.#used)

@@ -2,9 +2,11 @@ import type { Logger } from '../../util/log.ts'
 import type { IngestComponents } from '../ingest/create.ts'
 import type { SpliceRecords } from '../splice-records.ts'
 import { QuarantineInUseError } from './errors.ts'
+import { Expectations } from './expectations.ts'
 import { QuarantineFolder, quarantineRoot } from './folder.ts'
 import { QuarantineObjects } from './objects.ts'
 import { StoreQuarantine } from './quarantine.ts'
+import { ReceiverThread } from './receiving/thread.ts'
 
 export { removeStale } from './folder.ts'
 
@@ -23,6 +25,7 @@ export interface QuarantinesOptions {
 /** The quarantines of a store that are open. */
 export class Quarantines {
   readonly #options: QuarantinesOptions
+  readonly #receiver = new ReceiverThread()
   readonly #open = new Map<string, StoreQuarantine | undefined>()
 
   constructor(options: QuarantinesOptions) {
@@ -37,13 +40,17 @@ export class Quarantines {
     try {
       const objects = await QuarantineObjects.open({
         folder: new QuarantineFolder(quarantineRoot(ownDir), name),
-        pool: store.pool,
+        receiver: this.#receiver,
         level: store.level,
         storeRecords: records,
         maxBytes,
         logger,
       })
-      const quarantine = new StoreQuarantine({ objects, store, onClose: () => this.#open.delete(name) })
+      const quarantine = new StoreQuarantine({
+        ...{ objects, store },
+        expectations: new Expectations(objects.database, this.#receiver),
+        onClose: () => this.#open.delete(name),
+      })
       this.#open.set(name, quarantine)
       return quarantine
     } catch (error) {
@@ -55,5 +62,6 @@ export class Quarantines {
   /** Closes those that are open. */
   async close(): Promise<void> {
     await Promise.all([...this.#open.values()].map((quarantine) => quarantine?.close()))
+    await this.#receiver.close()
   }
 }

@@ -1,6 +1,7 @@
 import { parseCommit } from '../../git/commit.ts'
 import { throwIfAborted, unlessAborted } from '../../ingest/abort.ts'
 import type {
+  AnnouncedContents,
   FetchRequest,
   PackageStore,
   Quarantine,
@@ -140,8 +141,9 @@ export class Transfer {
   async #fetchBlobs(batch: readonly Announced[]): Promise<void> {
     const { claims, options } = this.#components
     const limits = blobLimits(batch.map(({ info }) => info))
+    let missing = await this.#expect(batch)
     for (;;) {
-      const { mine, others, release } = claims.claim(await this.#missing(batch))
+      const { mine, others, release } = claims.claim(missing)
       try {
         if (mine.length > 0) await this.#share(mine, limits)
       } finally {
@@ -150,7 +152,15 @@ export class Transfer {
       if (others.length === 0) return
       await unlessAborted(Promise.all(others), options.signal)
       throwIfAborted(options.signal)
+      missing = await this.#missing(batch)
     }
+  }
+
+  async #expect(batch: readonly Announced[]): Promise<ReadonlySet<string>> {
+    const { quarantine, options } = this.#components
+    const packages: AnnouncedContents[] = []
+    for (const found of batch) packages.push({ info: found.info, tree: await this.#treeOf(found) })
+    return new Set(await quarantine.expect(packages, pass(options)))
   }
 
   async #missing(batch: readonly Announced[]): Promise<Set<string>> {
@@ -223,7 +233,10 @@ export class Transfer {
     // The last one that has it may take its time.
     const patient = options.patience === undefined || this.#living <= 1
     const chunks = patient ? pack : withPatience(pack, options.patience)
-    await quarantine.receive(counted(chunks, options.onBytes), limits, pass(options))
+    await quarantine.receive(counted(chunks, options.onBytes), limits, {
+      ...pass(options),
+      order: request.wants,
+    })
   }
 
   async #treeOf({ commit }: Announced): Promise<string> {

@@ -1,0 +1,109 @@
+import type { ObjectDatabase } from '../../git/object-database.ts'
+import type { Oid } from '../../git/oid.ts'
+import type { AnnouncedContents } from '../api.ts'
+import { walkNar } from '../nar-walk.ts'
+import type { HashedNar } from './receiving/messages.ts'
+import { RecipeBuilder, type RecipeDraft } from './receiving/nar-recipe.ts'
+import type { ReceiverThread } from './receiving/thread.ts'
+
+/** Bytes of framing of the packages that are expected together; NARs beyond are read from the packs when all has come. */
+const FRAMING_BYTES = 16 * 1024 * 1024
+/** Blobs that are here already are read up to this size, and so many bytes of them together. */
+const KNOWN_BLOB = 64 * 1024
+const KNOWN_BYTES = 4 * 1024 * 1024
+
+/** Packages whose blobs are coming, and what is known of their NARs by that. */
+export class Expectations {
+  readonly #database: ObjectDatabase
+  readonly #receiver: ReceiverThread
+  /** Recipes by the trees that they are of. */
+  readonly #recipes = new Map<Oid, number>()
+
+  constructor(database: ObjectDatabase, receiver: ReceiverThread) {
+    this.#database = database
+    this.#receiver = receiver
+  }
+
+  /** See `Quarantine.expect`. */
+  async expect(packages: readonly AnnouncedContents[], signal: AbortSignal | undefined): Promise<Oid[]> {
+    const missing = new Set<Oid>()
+    const drafts = new Map<Oid, RecipeDraft>()
+    let framing = FRAMING_BYTES
+    for (const { info, tree } of packages) {
+      const builder = new RecipeBuilder(Math.min(framing, info.narSize))
+      await walkNar(this.#database, tree, builder, signal, true)
+      for (const oid of builder.blobs) if (!this.#database.has(oid)) missing.add(oid)
+      const draft = builder.finish()
+      if (draft === undefined || !draft.oids.some((oid) => missing.has(oid))) continue
+      framing -= draft.framing.length
+      drafts.set(tree, draft)
+    }
+    await this.#hand(drafts, missing, signal)
+    return [...missing]
+  }
+
+  /** What is known of a tree's NAR, all of whose blobs have come in its order. */
+  take(tree: Oid): HashedNar | undefined {
+    const recipe = this.#recipes.get(tree)
+    if (recipe === undefined) return undefined
+    this.#recipes.delete(tree)
+    return this.#receiver.take(recipe)
+  }
+
+  /** Forgets all. */
+  close(): void {
+    for (const tree of [...this.#recipes.keys()]) this.take(tree)
+  }
+
+  async #hand(
+    drafts: ReadonlyMap<Oid, RecipeDraft>,
+    missing: ReadonlySet<Oid>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const repeated = repeatedIn(drafts.values())
+    let left = KNOWN_BYTES
+    for (const [tree, { framing, ends, oids }] of drafts) {
+      const known = await this.#contentsOf(oids, missing, left, signal)
+      if (known === undefined) continue
+      for (const content of known.values()) left -= content.length
+      const shared = new Set<number>()
+      for (const [number, oid] of oids.entries()) if (repeated.has(oid)) shared.add(number)
+      this.take(tree)
+      const recipe = { framing, ends, oids: Buffer.from(oids.join(''), 'hex'), known, shared }
+      this.#recipes.set(tree, this.#receiver.expect(recipe))
+    }
+  }
+
+  /** The contents of blobs that do not come because they are here; `undefined` when that is too much. */
+  async #contentsOf(
+    oids: readonly Oid[],
+    missing: ReadonlySet<Oid>,
+    most: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Map<number, Buffer> | undefined> {
+    const known = new Map<number, Buffer>()
+    let left = most
+    for (const [number, oid] of oids.entries()) {
+      if (missing.has(oid)) continue
+      const { size } = await this.#database.header(oid)
+      left -= size
+      if (size > KNOWN_BLOB || left < 0) return undefined
+      const { data } = await this.#database.read(oid, { maxSize: KNOWN_BLOB, ...(signal && { signal }) })
+      known.set(number, data)
+    }
+    return known
+  }
+}
+
+/** The blobs that occur more than once. */
+function repeatedIn(drafts: Iterable<RecipeDraft>): Set<Oid> {
+  const seen = new Set<Oid>()
+  const repeated = new Set<Oid>()
+  for (const { oids } of drafts) {
+    for (const oid of oids) {
+      if (seen.has(oid)) repeated.add(oid)
+      seen.add(oid)
+    }
+  }
+  return repeated
+}
