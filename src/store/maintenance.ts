@@ -14,6 +14,8 @@ const MEBIBYTE = 1024 * 1024
 
 /** Nothing is merged up to so many packs: looking through them costs less than copying them after every `add`. */
 const FEW_PACKS = 8
+/** The same while packages come in, a batch after the other: what is merged early is copied again with what comes later. */
+const FEW_PACKS_HELD = 64
 /** Packs above this size, in bytes, are left alone; a merge copies at most twice as much. */
 const LARGEST_PACK = 4096 * MEBIBYTE
 /** The same for a process that shall end soon: half a second of copying. */
@@ -46,6 +48,8 @@ export class PackMaintenance {
   /** Packs known to be with or without deltas; with the former count those that turned out to be damaged. */
   readonly #fit = new WeakMap<Pack, boolean>()
   #wanted = false
+  /** How many bring packages in. */
+  #holders = 0
   #running: Promise<void> | undefined
 
   constructor(options: PackMaintenanceOptions) {
@@ -57,6 +61,18 @@ export class PackMaintenance {
     if (this.#closing.signal.aborted) return
     this.#wanted = true
     if (this.#options.shortLived !== true) this.#start()
+  }
+
+  /** Has most merges wait. @returns what ends that, once */
+  hold(): () => void {
+    this.#holders++
+    let held = true
+    return () => {
+      if (!held) return
+      held = false
+      this.#holders--
+      this.request()
+    }
   }
 
   /** Resolves when nothing is under way. */
@@ -129,14 +145,15 @@ export class PackMaintenance {
   async #choose(signal: AbortSignal): Promise<readonly Pack[]> {
     const { database, packDir, shortLived } = this.#options
     const largest = shortLived === true ? LARGEST_PACK_SHORT_LIVED : LARGEST_PACK
+    const few = this.#holders > 0 ? FEW_PACKS_HELD : FEW_PACKS
     for (;;) {
       const candidates = database
         .packs()
         .filter((pack) => dirname(pack.path) === packDir && pack.size <= largest && this.#isFit(pack))
         .sort((a, b) => a.size - b.size)
-      if (candidates.length <= FEW_PACKS) return []
+      if (candidates.length <= few) return []
       const removable = await removablePacks(packDir, candidates)
-      if (removable.length <= FEW_PACKS) return []
+      if (removable.length <= few) return []
       const sizes = removable.map(({ size }) => size)
       const chosen = removable.slice(0, countToMerge(sizes, 2 * largest))
       if (await this.#areFit(chosen, signal)) return chosen

@@ -285,7 +285,8 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
   }
 
   async quarantine(name: string): Promise<Quarantine> {
-    return await this.#quarantines.open(name, this.#ingestComponents())
+    const components = this.#ingestComponents()
+    return await this.#quarantines.open(name, components, this.#maintenance.hold())
   }
 
   #ingestComponents(): IngestComponents {

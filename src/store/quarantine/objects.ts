@@ -2,6 +2,7 @@ import { createReadStream, existsSync } from 'node:fs'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ObjectDatabase } from '../../git/object-database.ts'
+import { adoptPack, type PackFolders } from '../../git/pack/adopt.ts'
 import { removePackFiles } from '../../git/pack/files.ts'
 import type { FinishedPack } from '../../git/pack/finish.ts'
 import type { Pack } from '../../git/pack/pack.ts'
@@ -108,6 +109,11 @@ export class QuarantineObjects {
         await this.records.remove(pack.id)
       }
     })
+  }
+
+  /** Makes a pack one of the store as well; gives its path there. Nothing in it may be unproven. */
+  give(pack: Pack, store: PackFolders): Promise<string> {
+    return adoptPack(pack, this.#options.folder, store)
   }
 
   /** Says that everything here is needed. */

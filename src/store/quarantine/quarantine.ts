@@ -14,7 +14,7 @@ import type {
   ReceiveOptions,
 } from '../api.ts'
 import type { StoredGzipFacts } from '../facts.ts'
-import { createPublisher, type IngestComponents, type PackHandler } from '../ingest/create.ts'
+import { createPublisher, type IngestComponents } from '../ingest/create.ts'
 import { NarBodies } from '../nar-body.ts'
 import type { NarPlan } from '../plan.ts'
 import type { Expectations } from './expectations.ts'
@@ -174,8 +174,9 @@ export class StoreQuarantine implements Quarantine {
     const admitted = [...this.#admitted.values()]
     if (admitted.length === 0) return
     await this.#fresh(async () => {
-      const entries = await this.#newEntries(admitted, signal)
+      const { whole, entries } = await this.#newObjects(admitted, signal)
       const { tmpDir, packDir, spliceDir } = this.#store
+      for (const pack of whole) await this.#onPack({ path: await this.#objects.give(pack, this.#store) })
       if (entries.length > 0)
         await this.#onPack(await extractEntries(entries, { tmpDir, packDir, spliceDir, signal }))
     })
@@ -193,30 +194,40 @@ export class StoreQuarantine implements Quarantine {
     await this.#clean((left) => left === 0, this.#used)
   }
 
-  readonly #onPack: PackHandler = async ({ path }) => {
+  readonly #onPack = async ({ path }: { readonly path: string }): Promise<void> => {
     await this.#store.database.addPack(path)
   }
 
-  /** What the store lacks of the packages: where it lies here. */
-  async #newEntries(
+  /** What the store lacks of the packages: packs that hold nothing else, and where the rest lies here. */
+  async #newObjects(
     admitted: readonly Admitted[],
     signal: AbortSignal | undefined,
-  ): Promise<ExtractedEntry[]> {
+  ): Promise<{ whole: Pack[]; entries: ExtractedEntry[] }> {
     const { database, records } = this.#objects
     const chosen = new Set<Oid>()
-    for (const { tree, objects } of admitted) {
+    for (const { commit, tree, objects } of admitted) {
       const oids = objects === undefined ? await packageObjects(database, tree, signal) : oidsIn(objects)
       for (const oid of oids) if (!this.#store.database.has(oid)) chosen.add(oid)
+      if (!this.#store.database.has(commit)) chosen.add(commit)
     }
-    const entries: ExtractedEntry[] = []
+    const positions = new Map<Pack, number[]>()
     for (const oid of chosen) {
       const location = database.locate(oid)
       // It has come into the store meanwhile, or has left this place: whoever asks next finds out.
       if (location?.kind !== 'pack') throw new PackGoneError(`with object ${oid}`)
       const { pack, position } = location
-      entries.push({ pack, position, splice: records.at(pack, position) })
+      const others = positions.get(pack)
+      if (others === undefined) positions.set(pack, [position])
+      else others.push(position)
     }
-    return entries
+    const whole = [...positions.keys()].filter((pack) => {
+      return this.#objects.owns(pack) && positions.get(pack)!.length === pack.index.count
+    })
+    for (const pack of whole) positions.delete(pack)
+    const entries = [...positions].flatMap(([pack, those]) =>
+      those.map((position) => ({ pack, position, splice: records.at(pack, position) })),
+    )
+    return { whole, entries }
   }
 
   /** Removes those packs of which so few bytes are left that the store does not have. */

@@ -32,10 +32,20 @@ export class Quarantines {
     this.#options = options
   }
 
-  /** @throws QuarantineInUseError */
-  async open(name: string, store: IngestComponents): Promise<StoreQuarantine> {
-    if (this.#open.has(name)) throw new QuarantineInUseError(name)
+  /**
+   * @param onClose told when the quarantine is closed, or cannot be opened
+   * @throws QuarantineInUseError
+   */
+  async open(name: string, store: IngestComponents, onClose: () => void): Promise<StoreQuarantine> {
+    if (this.#open.has(name)) {
+      onClose()
+      throw new QuarantineInUseError(name)
+    }
     this.#open.set(name, undefined)
+    const closed = (): void => {
+      this.#open.delete(name)
+      onClose()
+    }
     const { ownDir, records, maxBytes, logger } = this.#options
     try {
       const objects = await QuarantineObjects.open({
@@ -49,12 +59,12 @@ export class Quarantines {
       const quarantine = new StoreQuarantine({
         ...{ objects, store },
         expectations: new Expectations(objects.database, this.#receiver),
-        onClose: () => this.#open.delete(name),
+        onClose: closed,
       })
       this.#open.set(name, quarantine)
       return quarantine
     } catch (error) {
-      this.#open.delete(name)
+      closed()
       throw error
     }
   }
