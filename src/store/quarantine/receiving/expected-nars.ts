@@ -26,7 +26,9 @@ export class ExpectedNars {
   readonly #all = new Map<number, OpenNar>()
   /** By the blob that each waits for. */
   readonly #waiting = new Map<Oid, Set<OpenNar>>()
-  /** Contents that are needed again. */
+  /** Blobs that more than one place needs. */
+  readonly #shared = new Set<Oid>()
+  /** Those of them that have come. */
   readonly #kept = new Map<Oid, Buffer>()
   #keptBytes = 0
   readonly #stage = new Stage()
@@ -40,6 +42,7 @@ export class ExpectedNars {
   expect(id: number, recipe: NarRecipe): void {
     const nar = new OpenNar(id, recipe, this.#stage)
     this.#all.set(id, nar)
+    for (const number of recipe.shared) this.#shared.add(oidFromBytes(recipe.oids, number * OID_BYTES))
     this.#goOn(nar)
   }
 
@@ -47,11 +50,8 @@ export class ExpectedNars {
   forget(id: number): void {
     const nar = this.#all.get(id)
     if (nar === undefined) return
-    this.#all.delete(id)
     this.#leave(nar)
-    if (this.#all.size > 0) return
-    this.#kept.clear()
-    this.#keptBytes = 0
+    this.#drop(nar)
   }
 
   /** Takes the blobs of one pack. @param order ids of blobs, as they should come */
@@ -89,17 +89,24 @@ export class ExpectedNars {
       this.#waiting.delete(oid)
       for (const nar of waiting) nar.add(content)
     }
-    if (this.#isShared(oid, content, waiting)) {
-      this.#kept.set(oid, Buffer.from(content))
-      this.#keptBytes += content.length
-    }
+    this.#keep(oid, content)
     for (const nar of waiting ?? []) this.#goOn(nar)
   }
 
-  #isShared(oid: Oid, { length }: Buffer, waiting: ReadonlySet<OpenNar> | undefined): boolean {
-    if (length > KEPT_BLOB || this.#keptBytes + length > KEPT_BYTES || this.#kept.has(oid)) return false
-    for (const nar of waiting ?? []) if (nar.wasShared) return true
-    return false
+  #keep(oid: Oid, content: Buffer): void {
+    const { length } = content
+    if (!this.#shared.has(oid) || this.#kept.has(oid)) return
+    if (length > KEPT_BLOB || this.#keptBytes + length > KEPT_BYTES) return
+    this.#kept.set(oid, Buffer.from(content))
+    this.#keptBytes += length
+  }
+
+  #drop(nar: OpenNar): void {
+    this.#all.delete(nar.id)
+    if (this.#all.size > 0) return
+    this.#shared.clear()
+    this.#kept.clear()
+    this.#keptBytes = 0
   }
 
   /** Adds what is there, to the next blob that is not. */
@@ -114,7 +121,7 @@ export class ExpectedNars {
       }
       nar.add(kept)
     }
-    this.#all.delete(nar.id)
+    this.#drop(nar)
     this.#onHashed(nar.id, nar.finish())
   }
 
@@ -150,11 +157,6 @@ class OpenNar {
     this.#recipe = recipe
     this.#stage = stage
     this.#add(this.#framing(0))
-  }
-
-  /** Whether the blob that was added last is needed elsewhere too. */
-  get wasShared(): boolean {
-    return this.#recipe.shared.has(this.#next - 1)
   }
 
   /** Adds blobs that were there before; gives the id of the next one that was not, if there is one. */

@@ -71,6 +71,7 @@ export class ReceiverThread {
     { signal }: AbortOptions = {},
   ): Promise<ReceivedPack> {
     throwIfAborted(signal)
+    if (this.#closed) throw closedError()
     const id = this.#nextId++
     const { promise, resolve, reject } = Promise.withResolvers<ReceivedPack>()
     const receiving: Receiving = {
@@ -88,7 +89,7 @@ export class ReceiverThread {
       this.#say({ kind: 'begin', id, task })
       signal?.addEventListener('abort', abort, { once: true })
       // A source that hangs is left alone when the thread has an answer before.
-      void this.#feed(id, receiving, { [Symbol.asyncIterator]: () => iterator })
+      void this.#feed(id, receiving, { [Symbol.asyncIterator]: () => iterator }, task.limits.packBytes)
       const received = await promise
       await receiving.known
       return received
@@ -128,13 +129,20 @@ export class ReceiverThread {
     this.#closed = true
     clearTimeout(this.#idle)
     const worker = this.#worker
-    this.#lose(new AbortedError('the store was closed'))
+    this.#lose(closedError())
     await worker?.terminate()
   }
 
-  async #feed(id: number, receiving: Receiving, source: AsyncIterable<Uint8Array>): Promise<void> {
+  /** @param most bytes that may come: the thread refuses the pack when it sees more, so that nothing further is read */
+  async #feed(
+    id: number,
+    receiving: Receiving,
+    source: AsyncIterable<Uint8Array>,
+    most: number,
+  ): Promise<void> {
     let chunk: Buffer | undefined
     let used = 0
+    let read = 0
     const send = async (): Promise<void> => {
       if (chunk === undefined || used === 0) return
       const buffer = chunk.buffer as ArrayBuffer
@@ -160,6 +168,8 @@ export class ReceiverThread {
           at += part.length
           if (used === chunk.length) await send()
         }
+        read += bytes.length
+        if (read > most) break
       }
       await send()
       this.#say({ kind: 'end', id })
@@ -239,6 +249,10 @@ export class ReceiverThread {
     this.#expected.clear()
     for (const receiving of this.#receiving.values()) receiving.reject(error)
   }
+}
+
+function closedError(): AbortedError {
+  return new AbortedError('the store was closed')
 }
 
 function errorOf({ ofSource, known, code, message }: Failure, { failure }: Receiving): unknown {
