@@ -16,6 +16,12 @@ export const UPGRADE_TIMEOUT = 5000
 export const DIAL_TIMEOUT = 10_000
 /** Milliseconds until a new connection's other side must have told its protocols. */
 export const IDENTIFY_TIMEOUT = 5000
+/** Milliseconds until it is settled which of several connections with one peer stays: more may be under way. */
+export const DUPLICATE_SETTLING = 1000
+/** Milliseconds from then until another one may be closed: the other side, which finds it out for itself, may be as much later. */
+export const DUPLICATE_GRACE = 5000
+/** Milliseconds between two looks whether what ran on such a connection has ended. */
+export const DUPLICATE_TICK = 1000
 /** Milliseconds that a connection is kept to one that speaks libp2p but is not of this mesh. */
 export const STRANGER_TIME = 60_000
 /** Streams of one connection that the other side may have open. */

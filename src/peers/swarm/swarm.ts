@@ -13,6 +13,7 @@ import type { Logger } from '../../util/log.ts'
 import { formatPeerAddress, type PeerAddress } from '../address.ts'
 import { PeerUnreachableError } from '../errors.ts'
 import { assembleLibp2p, type SwarmServices, type SwarmSettings } from './assemble.ts'
+import { Duplicates } from './duplicates.ts'
 import type { Admission } from './gater.ts'
 import { type GossipVerdict, joinTopic } from './gossip.ts'
 import { DIAL_TIMEOUT, MAX_GOSSIP_SIZE, STRANGER_TIME } from './limits.ts'
@@ -65,11 +66,18 @@ export class Swarm implements Startable {
   readonly #told = new WeakMap<Connection, PromiseWithResolvers<boolean>>()
   /** For each connection that has not proven to be of this network, what ends it. */
   readonly #strangers = new Set<NodeJS.Timeout>()
+  readonly #duplicates: Duplicates
   #libp2p: Libp2p<SwarmServices> | undefined
 
   constructor(init: SwarmInit, components: SwarmComponents) {
     this.#init = init
     this.#components = components
+    this.#duplicates = new Duplicates({
+      self: init.identity.id,
+      connections: (id) => this.#libp2p?.getConnections(peerIdFromString(id)) ?? [],
+      identify: (connection, signal) => this.#running().services.identify.identify(connection, { signal }),
+      logger: components.logger,
+    })
   }
 
   get id(): string {
@@ -138,6 +146,7 @@ export class Swarm implements Startable {
     this.#libp2p = undefined
     for (const timer of this.#strangers) clearTimeout(timer)
     this.#strangers.clear()
+    this.#duplicates.stop()
     await libp2p?.stop()
     this.#members.clear()
   }
@@ -188,6 +197,10 @@ export class Swarm implements Startable {
     try {
       return await connection.newStream(protocol, options)
     } catch (error) {
+      // It was one of two, and the other side has closed it just now.
+      if (connection.status !== 'open' && this.#duplicates.preferred(id) !== undefined) {
+        return await this.open(id, protocol, options)
+      }
       throw new PeerUnreachableError(`no answer from the peer ${id}: ${errorMessage(error)}`, {
         cause: error,
       })
@@ -227,8 +240,7 @@ export class Swarm implements Startable {
   }
 
   #connection(id: string): Connection {
-    const connections = this.#members.has(id) ? this.#running().getConnections(peerIdFromString(id)) : []
-    const open = connections.findLast(({ status }) => status === 'open')
+    const open = this.#members.has(id) ? this.#duplicates.preferred(id) : undefined
     if (open === undefined) throw new PeerUnreachableError(`the peer ${id} is not connected`)
     return open
   }
@@ -257,6 +269,8 @@ export class Swarm implements Startable {
     connection.addEventListener('close', () => {
       told.resolve(false)
       settle()
+      const id = connection.remotePeer.toString()
+      if (this.#members.has(id)) this.#duplicates.closed(id)
     })
   }
 
@@ -264,7 +278,9 @@ export class Swarm implements Startable {
     const member = protocols.includes(this.#init.membership)
     this.#told.get(connection)?.resolve(member)
     const id = peerId.toString()
-    if (!member || connection.status !== 'open' || this.#members.has(id)) return
+    if (!member || connection.status !== 'open') return
+    this.#duplicates.opened(id)
+    if (this.#members.has(id)) return
     this.#members.add(id)
     this.#components.events.connected({
       id,
