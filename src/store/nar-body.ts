@@ -17,11 +17,14 @@ export class NarBodies {
   readonly #onStale: (tree: Oid) => void
   readonly #chunks = createBodyChunks()
   readonly #reads = new PackReads()
-  readonly #places = new WeakMap<NarPlan, BlobPlaces>()
+  #places = new WeakMap<NarPlan, BlobPlaces>()
+  /** Of the packs that `#places` know. */
+  #generation: number
 
   /** @param onStale told of a tree whose plan no longer describes the packs */
   constructor(database: ObjectDatabase, onStale: (tree: Oid) => void) {
     this.#database = database
+    this.#generation = database.generation
     this.#onStale = onStale
   }
 
@@ -71,6 +74,12 @@ export class NarBodies {
   }
 
   #placesOf(plan: NarPlan): BlobPlaces {
+    const { generation } = this.#database
+    if (generation !== this.#generation) {
+      // The places of packages that nobody asks for would keep packs that are gone, with their indexes.
+      this.#places = new WeakMap()
+      this.#generation = generation
+    }
     let places = this.#places.get(plan)
     if (places === undefined) {
       places = new BlobPlaces(this.#database, plan)

@@ -42,7 +42,7 @@ export class Pack {
   /** Time of last modification, in milliseconds: newer packs are asked first. */
   readonly mtimeMs: number
   readonly #file: PooledFile
-  readonly #scratch = Buffer.allocUnsafe(MAX_ENTRY_HEADER_BYTES)
+  readonly #scratch = Buffer.allocUnsafeSlow(MAX_ENTRY_HEADER_BYTES)
 
   private constructor(
     path: string,
