@@ -7,13 +7,15 @@ import { ControlClient } from '../../src/http/control/client.ts'
 import { controlSocketPath } from '../../src/http/control/socket-path.ts'
 import { SecretKey } from '../../src/nix/signature.ts'
 import type { PeerStatus } from '../../src/peers/mesh/status.ts'
+import { NODE_FLAGS } from '../bench/node-flags.ts'
 import { Gachix, type GachixNode } from './gachix.ts'
 import { type Host, Network, type NetworkOptions } from './network.ts'
 import type { MadePackage } from './packages.ts'
 import { until } from './process.ts'
 import { publishTo } from './replica.ts'
 
-const PORT = 4042
+/** Where nodes listen. */
+export const PORT = 4042
 
 export interface MeshHostsOptions extends NetworkOptions {
   /** Settings of all nodes, as environment. */
@@ -122,6 +124,7 @@ export class MeshHosts implements AsyncDisposable {
     const gachix = await Gachix.create({
       host,
       keyFile: join(this.#folder, 'key'),
+      nodeFlags: NODE_FLAGS,
       env: {
         GACHIX__MESH__LISTEN: `/ip4/${host.address}/tcp/${PORT}`,
         GACHIX__MESH__PEERS: peers.map((peer) => this.#members.get(peer)!.address).join(' '),

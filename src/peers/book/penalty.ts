@@ -11,8 +11,10 @@ export const OFFENCES = {
   'empty promise': 10,
   /** Asks, dials or tells more often than it may. */
   flood: 5,
-  /** Stalled in the middle of an answer. */
+  /** Stalled in the middle of an answer, or of a question. */
   stall: 5,
+  /** Gave next to nothing while others had the same: it may just be busy, or the line to it. */
+  trickle: 1,
 } as const
 
 export type Offence = keyof typeof OFFENCES

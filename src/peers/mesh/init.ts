@@ -42,7 +42,7 @@ export interface MeshInit {
 export type NewsListener = (peer: string, hashes: readonly string[]) => void
 
 /** What a peer did when something was fetched from it, as whoever fetched judges it. */
-export type FetchVerdict = 'delivered' | 'did not have it' | 'broke off' | 'lied'
+export type FetchVerdict = 'delivered' | 'did not have it' | 'broke off' | 'trickled' | 'lied'
 
 /** What another machine needs to know to join. */
 export interface Invitation {

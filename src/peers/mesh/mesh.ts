@@ -272,6 +272,7 @@ export class Mesh implements Startable {
     if (verdict === 'delivered') directory.delivered(keyOf(peer), now)
     else directory.failed(keyOf(peer), bytes, now, verdict === 'lied' ? 4 : 1)
     if (verdict === 'lied') this.#context.penalize(peer, 'lie', details)
+    if (verdict === 'trickled') this.#context.penalize(peer, 'trickle', details)
     if (verdict === 'did not have it') this.#context.penalize(peer, 'empty promise', details)
   }
 

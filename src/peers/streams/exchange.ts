@@ -151,6 +151,7 @@ function handler<Q>(
     const onFailure = () => gone.abort()
     const channel = new Channel({ stream, peer, maxMessage: maxRequest, count, onFailure })
     const signal = AbortSignal.any([context.stopping, gone.signal])
+    let asked = false
     try {
       if (slot === 'busy') {
         await refuse(channel, makeRefusal('BUSY', 'too many requests at once'))
@@ -159,10 +160,13 @@ function handler<Q>(
       const question = await withDeadline(peer, { signal }, (limited) =>
         channel.receive(request, { signal: limited }),
       )
+      asked = true
       await converse(channel, question, signal)
     } catch (error) {
       context.logger.debug({ peer, err: error, protocol: stream.protocol }, 'could not answer a peer')
-      if (error instanceof PeerProtocolError) context.penalize(peer, 'protocol', errorMessage(error))
+      // Who is slow to take an answer may be busy. Who asks nothing holds a place that others want.
+      if (!asked) blame(context, peer, error)
+      else if (error instanceof PeerProtocolError) context.penalize(peer, 'protocol', error.message)
       await refuse(channel, refusalFor(error)).catch(() => {})
       channel.abort(asError(error))
     } finally {

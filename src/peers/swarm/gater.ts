@@ -3,7 +3,7 @@
  */
 import type { Connection, ConnectionGater, MultiaddrConnection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { MAX_CONNECTIONS_PER_ADDRESS, MAX_CONNECTIONS_PER_PEER } from './limits.ts'
+import { MAX_CONNECTIONS_PER_ADDRESS, MAX_CONNECTIONS_PER_PEER, MAX_PENDING_PER_ADDRESS } from './limits.ts'
 
 /** Decides on peers by their proven id. */
 export interface Admission {
@@ -22,11 +22,21 @@ export interface GaterComponents {
 export function createGater({ admission, connections }: GaterComponents): ConnectionGater {
   const crowded = (id: string): boolean =>
     connections().filter(({ remotePeer }) => remotePeer.toString() === id).length >= MAX_CONNECTIONS_PER_PEER
+  /** Connections that have come in and not shaken hands yet. */
+  const pending = new Set<MultiaddrConnection>()
   return {
     denyInboundConnection: (connection: MultiaddrConnection) => {
       const address = ipOf(connection.remoteAddr)
-      const same = connections().filter(({ remoteAddr }) => ipOf(remoteAddr) === address)
-      return same.length >= MAX_CONNECTIONS_PER_ADDRESS
+      const from = (each: { remoteAddr: Multiaddr }) => ipOf(each.remoteAddr) === address
+      if ([...pending].filter(from).length >= MAX_PENDING_PER_ADDRESS) return true
+      if (connections().filter(from).length >= MAX_CONNECTIONS_PER_ADDRESS) return true
+      pending.add(connection)
+      connection.addEventListener('close', () => pending.delete(connection))
+      return false
+    },
+    denyInboundUpgradedConnection: (_, connection) => {
+      pending.delete(connection)
+      return false
     },
     denyInboundEncryptedConnection: (peer) => {
       const id = peer.toString()

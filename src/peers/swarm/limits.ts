@@ -9,7 +9,9 @@ export const MAX_CONNECTIONS_PER_ADDRESS = 64
 /** Connections a second from one address; libp2p's own 5 makes the nodes of one office fail that start together. */
 export const INBOUND_PER_SECOND = 32
 /** Connections whose handshakes are under way. */
-export const MAX_PENDING_CONNECTIONS = 64
+export const MAX_PENDING_CONNECTIONS = 256
+/** Of them, those from one address: whoever opens connections and says nothing must not hold the places of all. */
+export const MAX_PENDING_PER_ADDRESS = 32
 /** Milliseconds for the handshakes of a connection that comes in. */
 export const UPGRADE_TIMEOUT = 5000
 /** Milliseconds for reaching a peer, over all of its addresses. */

@@ -28,6 +28,7 @@ export interface Findings {
 export function verdictOf(error: unknown): Verdict {
   const code = errorCode(error)
   if (LIES.has(code)) return 'lied'
+  if (code === 'ERR_SOURCE_STALLED') return 'trickled'
   return code === 'ERR_PACK_INCOMPLETE' || code === 'ERR_GIT_OBJECT_NOT_FOUND'
     ? 'did not have it'
     : 'broke off'
@@ -56,7 +57,7 @@ export interface FetchOptions extends AbortOptions {
 }
 
 /** What came of fetching from a source. */
-export type Verdict = 'delivered' | 'did not have it' | 'broke off' | 'lied'
+export type Verdict = 'delivered' | 'did not have it' | 'broke off' | 'trickled' | 'lied'
 
 /** A source in use: connections that are kept, and a record of how it does. */
 export interface SourceLink {
