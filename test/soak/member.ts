@@ -1,15 +1,18 @@
 /** One of the nodes: its host, its repository, and its processes one after the other. */
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { NodeStatus, PackageSummary } from '../../src/http/control/api.ts'
 import { ControlClient } from '../../src/http/control/client.ts'
 import { controlSocketPath } from '../../src/http/control/socket-path.ts'
 import { NODE_FLAGS } from '../bench/node-flags.ts'
+import { collect } from '../support/collect.ts'
 import { Gachix, type GachixNode } from '../support/gachix.ts'
 import type { Host } from '../support/network.ts'
 import type { RunResult } from '../support/process.ts'
 import { type LogWatch, watchLog } from './log-watch.ts'
+import { SOCKET_VARIABLE } from './memory-in-use.ts'
 import { type Sample, sampleOf } from './samples.ts'
 
 export interface MemberInit {
@@ -37,6 +40,8 @@ const STOP_PATIENCE = 20_000
 const START_PATIENCE = 180_000
 /** `mesh.listen` of all. */
 const PORT = 4042
+/** What lets the harness see what a node has in use. */
+const WATCHED = ['--expose-gc', '--import', join(import.meta.dirname, 'memory-in-use.ts')]
 
 export class Member implements AsyncDisposable {
   readonly init: MemberInit
@@ -66,9 +71,9 @@ export class Member implements AsyncDisposable {
     const gachix = await Gachix.create({
       host,
       daemonSocket,
-      nodeFlags: NODE_FLAGS,
+      nodeFlags: [...NODE_FLAGS, ...WATCHED],
       patience: START_PATIENCE,
-      env: { GACHIX__MESH__ENABLED: 'true' },
+      env: { GACHIX__MESH__ENABLED: 'true', [SOCKET_VARIABLE]: memorySocket(init) },
       settings: JSON.stringify({
         mesh: { network: 'soak', listen: [`/ip4/${host.address}/tcp/${PORT}`], sync },
       }),
@@ -154,13 +159,18 @@ export class Member implements AsyncDisposable {
     return await Array.fromAsync(this.#control.list())
   }
 
-  /** Looks at the process, unless it ends meanwhile. */
-  async look(): Promise<Sample | undefined> {
+  /**
+   * Looks at the process, unless it ends meanwhile.
+   *
+   * @param thoroughly also at what it has in use once everything else is collected, which keeps it busy for a moment
+   */
+  async look(thoroughly: boolean): Promise<Sample | undefined> {
     const { life } = this
     const { disturbances } = this
     if (this.#node === undefined) return undefined
     try {
-      const sample = sampleOf(this.#node.child.pid!, await this.status())
+      const inUse = thoroughly ? Number(await collect(connect(memorySocket(this.init)))) : undefined
+      const sample = sampleOf(this.#node.child.pid!, await this.status(), inUse)
       life.samples.push(sample)
       return sample
     } catch (error) {
@@ -175,4 +185,9 @@ export class Member implements AsyncDisposable {
     this.#log.end()
     await once(this.#log, 'close')
   }
+}
+
+/** Where a node tells what it has in use. */
+function memorySocket({ out, host }: MemberInit): string {
+  return join(out, `${host.name}.sock`)
 }

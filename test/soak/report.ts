@@ -22,7 +22,10 @@ export function markdownReport(report: SoakReport): string {
       nodes.map((node) => [
         ...[node.name, node.sync, String(node.packages), String(node.lives.length)],
         megabytes(node.peakRss),
-        ...REST.map((quantity) => `${node.atRest.before[quantity]} → ${node.atRest.after[quantity]}`),
+        ...REST.map((quantity) => {
+          const [before, after] = [node.atRest.before, node.atRest.after].map((sample) => sample[quantity]!)
+          return `${inUnits(quantity, before!)} → ${inUnits(quantity, after!)}`
+        }),
       ]),
     ),
     `${REST.join(', ')}: at rest before the work and after it.`,
@@ -35,7 +38,7 @@ export function markdownReport(report: SoakReport): string {
   ].join('\n\n')
 }
 
-const REST = ['packs', 'descriptors', 'handles', 'listeners', 'connections', 'streams'] as const
+const REST = ['inUse', 'packs', 'descriptors', 'handles', 'listeners', 'connections', 'streams'] as const
 
 function livesOf({ name, lives }: NodeReport): string[][] {
   return lives
@@ -54,7 +57,7 @@ function warningsOf({ name, warnings }: NodeReport): string[][] {
 }
 
 function inUnits(quantity: Quantity, value: number): string {
-  return quantity === 'rss' || quantity === 'heap' ? megabytes(value) : String(value)
+  return ['rss', 'heap', 'inUse'].includes(quantity) ? megabytes(value) : String(value)
 }
 
 function megabytes(bytes: number): string {

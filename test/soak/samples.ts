@@ -9,6 +9,8 @@ export interface Sample {
   readonly age: number
   readonly rss: number
   readonly heap: number
+  /** JavaScript objects and buffers once everything else is collected; `undefined` in most looks. */
+  readonly inUse: number | undefined
   /** Descriptors of the repository's packs and their indexes. */
   readonly packs: number
   /** All other descriptors. */
@@ -37,6 +39,7 @@ const MIB = 1024 * 1024
 export const TOLERANCES: Readonly<Record<Quantity, Tolerance>> = {
   rss: { factor: 1.2, more: 24 * MIB },
   heap: { factor: 1.3, more: 8 * MIB },
+  inUse: { factor: 1.1, more: 8 * MIB },
   // Two a pack: one while a package is being taken in, and those that are too few, or too unlike in size, to be merged.
   packs: { factor: 1, more: 48 },
   descriptors: { factor: 1.1, more: 16 },
@@ -47,24 +50,36 @@ export const TOLERANCES: Readonly<Record<Quantity, Tolerance>> = {
   streams: { factor: 1, more: 12 },
 }
 
-/** When nothing is asked of them, a node at the end must hold what nodes held at the start, give or take a few. */
+/** When nothing is asked of them, a node at the end must hold what nodes held at the start, give or take so many. */
 export const AT_REST: Readonly<Partial<Record<Quantity, number>>> = {
   packs: 48,
   descriptors: 12,
   handles: 6,
   listeners: 0,
-  // One more for each of the four others: when two dial each other at once, both connections are kept.
-  connections: 4,
-  streams: 4,
+  connections: 0,
+  streams: 0,
 }
+
+/**
+ * By how much what is in use may be more at rest in the end than in the middle, within one process: the buffers that the pool for
+ * bodies keeps, the index and the plans of some hundred packages, and code that was compiled meanwhile.
+ */
+export const IN_USE_AT_REST = 12 * MIB
 
 /** Lives that were looked at less often say nothing. */
 const ENOUGH = 24
-/** Seconds until a process has as much resident memory as it ever takes: it has sent and received large packages by then. */
+/**
+ * Seconds until a process has as much resident memory as it ever takes: it has sent and received large packages by then. Before that
+ * it shows what the allocator keeps of the largest load so far, and says nothing of leaks.
+ */
 const RSS_WARM_UP = 600
 
 /** What the kernel says of a process, with what the node says of itself. */
-export function sampleOf(pid: number, { uptime, process, mesh }: NodeStatus): Sample {
+export function sampleOf(
+  pid: number,
+  { uptime, process, mesh }: NodeStatus,
+  inUse: number | undefined,
+): Sample {
   const threads = /^Threads:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
   const open = openFiles(pid)
   const isPack = (target: string) => target.includes('/objects/pack/')
@@ -74,6 +89,7 @@ export function sampleOf(pid: number, { uptime, process, mesh }: NodeStatus): Sa
     age: uptime,
     rss: process.rss,
     heap: process.heapUsed,
+    inUse,
     packs: open.filter(isPack).length,
     descriptors: open.filter((target) => !isPack(target)).length,
     threads: Number(threads),
@@ -96,6 +112,13 @@ function openFiles(pid: number): string[] {
   })
 }
 
+/** Several looks at one node as one: what only comes and goes, such as a ping, is in few of them. */
+export function typical(samples: readonly Sample[]): Sample {
+  const quantities = Object.keys(samples[0]!) as (keyof Sample)[]
+  const entries = quantities.map((quantity) => [quantity, median(valuesOf(samples, quantity))])
+  return Object.fromEntries(entries) as Sample
+}
+
 /** How a quantity developed over one life: medians of an early and a late window, after warm-up. */
 export interface Trend {
   readonly quantity: Quantity
@@ -106,22 +129,37 @@ export interface Trend {
 }
 
 /**
- * Compares the second quarter of a life with its last one; the first is warm-up.
+ * Compares an early with a late part of a life, both after warm-up.
  *
  * @returns nothing for a life that was too short
  */
 export function trendsOf(samples: readonly Sample[]): Trend[] {
   if (samples.length < ENOUGH) return []
-  const quarter = Math.floor(samples.length / 4)
   return QUANTITIES.map((quantity) => {
-    const values = samples.map((sample) => sample[quantity])
-    const early = median(values.slice(quarter, 2 * quarter))
-    const late = median(values.slice(-quarter))
+    const windows = quantity === 'rss' ? halvesOfLateLife(samples) : quarters(samples)
+    const highest = Math.max(...valuesOf(samples, quantity))
+    const [early, late] = windows.map((part) => median(valuesOf(part, quantity))) as [number, number]
     const { factor, more } = TOLERANCES[quantity]
-    const grown = late > early * factor + more
-    const grew = grown && (quantity !== 'rss' || samples.at(-1)!.age > RSS_WARM_UP)
-    return { quantity, early, late, highest: Math.max(...values), grew }
+    return { quantity, early, late, highest, grew: late > early * factor + more }
   })
+}
+
+/** The second quarter and the last one; the first is warm-up. */
+function quarters(samples: readonly Sample[]): [Sample[], Sample[]] {
+  const quarter = Math.floor(samples.length / 4)
+  return [samples.slice(quarter, 2 * quarter), samples.slice(-quarter)]
+}
+
+/** The halves of what comes after the warm-up of resident memory; of a life that has no such, its last quarter, twice. */
+function halvesOfLateLife(samples: readonly Sample[]): [Sample[], Sample[]] {
+  const warm = samples.filter(({ age }) => age > RSS_WARM_UP)
+  if (warm.length < ENOUGH) return [quarters(samples)[1], quarters(samples)[1]]
+  const half = Math.floor(warm.length / 2)
+  return [warm.slice(0, half), warm.slice(-half)]
+}
+
+function valuesOf(samples: readonly Sample[], quantity: keyof Sample): number[] {
+  return samples.map((sample) => sample[quantity]).filter((value) => value !== undefined)
 }
 
 export const QUANTITIES = Object.keys(TOLERANCES) as Quantity[]

@@ -11,7 +11,15 @@ import { fetchPackage } from './client.ts'
 import { Member, type MemberInit } from './member.ts'
 import type { Options } from './options.ts'
 import { FOLLOWED, PackageMaker } from './packages.ts'
-import { AT_REST, type Quantity, type Sample, type Trend, trendsOf } from './samples.ts'
+import {
+  AT_REST,
+  IN_USE_AT_REST,
+  type Quantity,
+  type Sample,
+  type Trend,
+  trendsOf,
+  typical,
+} from './samples.ts'
 import { allArrived, allConnected, checkRepositories } from './settle.ts'
 import { Workload } from './workload.ts'
 
@@ -26,6 +34,12 @@ const NODES: readonly (Pick<MemberInit, 'sync' | 'mortal'> & { readonly name: st
 
 /** Milliseconds between two looks at a node. */
 const INTERVAL = 5_000
+/** One look in so many is a thorough one. */
+const THOROUGH = 4
+/** The part of the time after which nodes are looked at at rest for the first time. */
+const WARM = 0.4
+/** Looks at a node at rest: what comes and goes, such as pings, is in few of them. */
+const LOOKS_AT_REST = 5
 /** Milliseconds that nodes are left alone before they are looked at at rest: connections to clients last 5 s. */
 const REST = 20_000
 
@@ -68,23 +82,30 @@ export async function soak(
   say('all nodes know each other')
   const maker = new PackageMaker(store, folder, randomNumbers(seed))
   await warmUp(members, maker)
-  await delay(REST)
-  const before = await lookAtAll(members)
 
   const workload = new Workload({ members, maker, seed, problem })
   const watching = watch(members, problem)
   stack.defer(() => watching.stop())
-  await workload.run(minutes * 60_000)
-  say('the work is done; settling')
-  const began = performance.now()
-  let packages = new Map<string, number>()
-  try {
-    await allConnected(members)
-    packages = await allArrived(members)
-  } catch (error) {
-    problem((error as Error).message)
+  const settle = async (): Promise<{ packages: Map<string, number>; seconds: number }> => {
+    const began = performance.now()
+    let packages = new Map<string, number>()
+    try {
+      await allConnected(members)
+      packages = await allArrived(members)
+    } catch (error) {
+      problem((error as Error).message)
+    }
+    return { packages, seconds: (performance.now() - began) / 1000 }
   }
-  const settled = (performance.now() - began) / 1000
+  // Both looks at rest are at nodes that have been through the same: one long enough to have made them warm.
+  await workload.run(minutes * 60_000 * WARM)
+  await settle()
+  await delay(REST)
+  const before = await lookAtAll(members)
+  say('looked at nodes at rest; going on')
+  await workload.run(minutes * 60_000 * (1 - WARM))
+  say('the work is done; settling')
+  const { packages, seconds: settled } = await settle()
   await watching.stop()
   await delay(REST)
   const after = await lookAtAll(members)
@@ -153,18 +174,23 @@ async function warmUp(members: readonly Member[], maker: PackageMaker): Promise<
 }
 
 async function lookAtAll(members: readonly Member[]): Promise<Sample[]> {
-  const samples: Sample[] = []
-  for (const member of members) samples.push((await member.look())!)
-  return samples
+  const looks: Sample[][] = []
+  for (let i = 0; i < LOOKS_AT_REST; i++) {
+    const round: Sample[] = []
+    for (const member of members) round.push((await member.look(true))!)
+    looks.push(round)
+    await delay(1000)
+  }
+  return members.map((_, index) => typical(looks.map((round) => round[index]!)))
 }
 
 function watch(members: readonly Member[], problem: (what: string) => void): { stop(): Promise<void> } {
   const ending = new AbortController()
   const running = (async () => {
-    while (!ending.signal.aborted) {
+    for (let looks = 0; !ending.signal.aborted; looks++) {
       for (const member of members) {
         await member
-          .look()
+          .look(looks % THOROUGH === 0)
           .catch((error: Error) => problem(`${member.name} gives no status: ${error.message}`))
       }
       await delay(INTERVAL, undefined, { signal: ending.signal }).catch(() => {})
@@ -203,9 +229,13 @@ function reportOf(member: Member, packages: number, atRest: NodeReport['atRest']
     }
   }
   for (const [quantity, more] of Object.entries(AT_REST) as [Quantity, number][]) {
-    const [was, is] = [atRest.before[quantity], atRest.after[quantity]]
-    if (is > was + more) problem(`${quantity} at rest: ${was} at the start, ${is} at the end`)
+    const [was, is] = [atRest.before[quantity]!, atRest.after[quantity]!]
+    if (is > was + more) problem(`${quantity} at rest: ${was} in the middle, ${is} at the end`)
   }
+  const [was, is] = [atRest.before.inUse!, atRest.after.inUse!]
+  const sameProcess = atRest.after.age > atRest.before.age && !member.init.mortal
+  if (sameProcess && is > was + IN_USE_AT_REST)
+    problem(`memory in use at rest: ${was} in the middle, ${is} at the end`)
   const peakRss = Math.max(...member.lives.flatMap(({ samples }) => samples.map(({ rss }) => rss)))
   return {
     ...{ name: member.name, packages, lives, peakRss, atRest },

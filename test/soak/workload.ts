@@ -39,15 +39,16 @@ export class Workload {
   bytesFetched = 0
   readonly #init: WorkloadInit
   readonly #weather = new Weather()
-  readonly #ending = new AbortController()
+  #ending = new AbortController()
   #generators = 0
 
   constructor(init: WorkloadInit) {
     this.#init = init
   }
 
-  /** Goes on for so long; everything that was begun has ended then, and all nodes run and have their network. */
+  /** Goes on for so long, and can do so again; everything that was begun has ended then, and all nodes run and have their network. */
   async run(milliseconds: number): Promise<void> {
+    this.#ending = new AbortController()
     const timer = setTimeout(() => this.#ending.abort(), milliseconds)
     try {
       await Promise.all([
