@@ -13,17 +13,24 @@ import { hashPart } from '../support/narinfo.ts'
 import { run } from '../support/process.ts'
 import { type Corpus, openCorpus } from './environment.ts'
 
+const mesh = { GACHIX__MESH__ENABLED: 'true', GACHIX__MESH__LISTEN: '/ip4/127.0.0.1/tcp/0' }
+const mb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
+
 describe('generation B for a node that has generation A', () => {
   let corpus: Corpus
   let folder: string
   let origin: Gachix
   let node: Gachix
+  let publicKey: string
+  /** What B takes as zstd NARs, and by `git fetch`. */
+  let others: [zstd: number, git: number]
   const closures = {} as Record<'A' | 'B', string[]>
 
   before(async () => {
     corpus = await openCorpus()
     folder = await mkdtemp(join(tmpdir(), 'gachix-resync-'))
     const key = await corpus.store.signingKey('resync.test-1')
+    publicKey = key.publicKey
     origin = await Gachix.create({ daemonSocket: corpus.store.socket, keyFile: key.secretFile })
     for (const name of ['A', 'B'] as const) {
       closures[name] = await corpus.store.closure([corpus.systems[name]])
@@ -83,12 +90,48 @@ trust: { public_keys: ["${key.publicKey}"] }
     const first = await pull('A')
     const second = await pull('B')
     await fsck(node.repository)
-    const [zstd, git] = [await zstdBytes(), await gitBytes()]
+    others = [await zstdBytes(), await gitBytes()]
+    const [zstd, git] = others
     assert.equal(second.added, closures.B.filter((path) => !closures.A.includes(path)).length)
-    const mb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
     t.diagnostic(`A: ${mb(first.bytes)} of NARs by ${mb(first.received)} on the wire`)
     t.diagnostic(
       `B after A: ${mb(second.bytes)} of NARs by ${mb(second.received)} on the wire; zstd NARs ${mb(zstd)}, git fetch ${mb(git)}`,
+    )
+    assert.ok(second.received < zstd, 'less than the zstd NARs')
+    assert.ok(second.received < git, 'less than git fetch')
+  })
+
+  test('the same from a peer', async (t) => {
+    await using peer = await Gachix.create({
+      daemonSocket: corpus.store.socket,
+      settings: `trust: { public_keys: ["${publicKey}"] }\n`,
+      env: mesh,
+    })
+    const giving = await origin.serve(mesh)
+    const taking = await peer.serve()
+    const { addresses } = JSON.parse(await origin.run(['peer', 'id', '--json'])) as { addresses: string[] }
+    await peer.run(['peer', 'add', addresses[0]!])
+    /** Pulls a generation. @returns its NAR bytes, and the bytes that came from the peer for it, questions and all */
+    const pull = async (name: 'A' | 'B') => {
+      const received = async () => {
+        const [{ bytesIn }] = JSON.parse(await peer.run(['peer', 'list', '--json'])) as [{ bytesIn: number }]
+        return bytesIn
+      }
+      const before = await received()
+      const { bytes } = JSON.parse(await peer.run(['sync', corpus.systems[name], '--json'])) as {
+        bytes: number
+      }
+      return { bytes, received: (await received()) - before }
+    }
+    const first = await pull('A')
+    const second = await pull('B')
+    await taking.stop()
+    await giving.stop()
+    await fsck(peer.repository)
+    const [zstd, git] = others
+    t.diagnostic(`A: ${mb(first.bytes)} of NARs by ${mb(first.received)} from the peer`)
+    t.diagnostic(
+      `B after A: ${mb(second.bytes)} of NARs by ${mb(second.received)}; zstd NARs ${mb(zstd)}, git fetch ${mb(git)}`,
     )
     assert.ok(second.received < zstd, 'less than the zstd NARs')
     assert.ok(second.received < git, 'less than git fetch')
