@@ -21,7 +21,14 @@ export class PrefixDigest {
   /** Of records of one width, one after the other. */
   static of(records: Uint8Array, width: number): PrefixDigest {
     const digest = new PrefixDigest()
-    for (let at = 0; at < records.length; at += width) digest.toggle(records, at)
+    const view = new DataView(records.buffer, records.byteOffset, records.byteLength)
+    const lowest = digest.#levels[DIGEST_DEPTH - 1]!
+    for (let at = 0; at < records.length; at += width) lowest[view.getUint16(at)]! ^= view.getUint32(at + 4)
+    for (let level = DIGEST_DEPTH - 1; level >= 1; level--) {
+      const values = digest.#levels[level - 1]!
+      for (const [child, value] of digest.#levels[level]!.entries())
+        values[Math.floor(child / DIGEST_FANOUT)]! ^= value
+    }
     return digest
   }
 

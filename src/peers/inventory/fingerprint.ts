@@ -12,7 +12,15 @@ export class Fingerprint {
   /** Of records of one width, one after the other. */
   static of(records: Uint8Array, width: number): Fingerprint {
     const fingerprint = new Fingerprint()
-    for (let at = 0; at < records.length; at += width) fingerprint.toggle(records, at)
+    const view = new DataView(records.buffer, records.byteOffset, records.byteLength)
+    let high = 0
+    let low = 0
+    for (let at = 0; at < records.length; at += width) {
+      high ^= view.getUint32(at)
+      low ^= view.getUint32(at + 4)
+    }
+    fingerprint.#high = high >>> 0
+    fingerprint.#low = low >>> 0
     return fingerprint
   }
 

@@ -2,6 +2,13 @@ import { ADDED, CHANGE_BYTES, HASH_BYTES, PREFIX_BYTES } from '../../../protocol
 import { Fingerprint } from './fingerprint.ts'
 import { SortedRecords } from './sorted-records.ts'
 
+/** What belongs below one prefix. */
+export interface Bucket {
+  readonly prefix: Uint8Array
+  /** All hash parts that begin with it, in byte order. */
+  readonly hashes: Uint8Array
+}
+
 /** What one peer has, as prefixes of hash parts: 8 MB per million. */
 export class FollowedSet {
   readonly #prefixes: SortedRecords
@@ -46,14 +53,23 @@ export class FollowedSet {
     return learnt
   }
 
-  /** Makes what the set has below a prefix equal to these hash parts. @returns those that it did not have */
-  replace(prefix: Uint8Array, hashes: Uint8Array): Uint8Array[] {
-    const old = Buffer.from(this.#prefixes.beginningWith(prefix))
-    const now = new FollowedSet(prefixesOf(hashes))
-    for (let at = 0; at < old.length; at += PREFIX_BYTES) if (!now.has(old, at)) this.delete(old, at)
+  /**
+   * Makes what the set has in some buckets equal to what is given. Of all of them the old contents are looked up before anything is
+   * changed: looking up after a change costs a copy of the set.
+   *
+   * @returns the hash parts that it did not have
+   */
+  replace(buckets: readonly Bucket[]): Uint8Array[] {
+    const old = buckets.map(({ prefix }) => Buffer.from(this.#prefixes.beginningWith(prefix)))
     const learnt: Uint8Array[] = []
-    for (let at = 0; at < hashes.length; at += HASH_BYTES) {
-      if (this.add(hashes, at)) learnt.push(hashes.subarray(at, at + HASH_BYTES))
+    for (const [index, { hashes }] of buckets.entries()) {
+      const now = new FollowedSet(prefixesOf(hashes))
+      const before = old[index]!
+      for (let at = 0; at < before.length; at += PREFIX_BYTES)
+        if (!now.has(before, at)) this.delete(before, at)
+      for (let at = 0; at < hashes.length; at += HASH_BYTES) {
+        if (this.add(hashes, at)) learnt.push(hashes.subarray(at, at + HASH_BYTES))
+      }
     }
     return learnt
   }
@@ -72,9 +88,12 @@ export class FollowedSet {
 /** The first 8 bytes of each hash part. */
 export function prefixesOf(hashes: Uint8Array): Buffer {
   const count = hashes.length / HASH_BYTES
-  const prefixes = Buffer.allocUnsafe(count * PREFIX_BYTES)
+  const prefixes = Buffer.allocUnsafeSlow(count * PREFIX_BYTES)
+  const from = new DataView(hashes.buffer, hashes.byteOffset, hashes.byteLength)
+  const to = new DataView(prefixes.buffer)
   for (let index = 0; index < count; index++) {
-    prefixes.set(hashes.subarray(index * HASH_BYTES, index * HASH_BYTES + PREFIX_BYTES), index * PREFIX_BYTES)
+    to.setUint32(index * PREFIX_BYTES, from.getUint32(index * HASH_BYTES))
+    to.setUint32(index * PREFIX_BYTES + 4, from.getUint32(index * HASH_BYTES + 4))
   }
   return prefixes
 }

@@ -1,12 +1,13 @@
 import { HASH_BYTES, PREFIX_BYTES } from '../../../protocol/index.ts'
+import { Turns } from '../../git/walk/turns.ts'
 import { nix32Decode, nix32Encode } from '../../nix/base32.ts'
-import { encodeChange, InventoryLog } from './inventory-log.ts'
+import { encodeChange, InventoryLog, MAX_LOG_CHANGES } from './inventory-log.ts'
 import type { InventoryFeed, InventoryJournal } from './journal.ts'
 import type { SharePolicy } from './share-policy.ts'
-import { SortedRecords } from './sorted-records.ts'
+import { differences, sortRecords } from './sort-records.ts'
 
-/** Hash parts between two pauses while many are looked through: others get their turn. */
-const HASHES_A_TURN = 4096
+/** Hash parts in one piece of memory while all are gathered: 320 KiB. */
+const PART_HASHES = 16_384
 
 export interface OwnInventoryComponents {
   readonly feed: InventoryFeed
@@ -38,19 +39,21 @@ export class OwnInventory {
    */
   static async open(components: OwnInventoryComponents, now: number): Promise<OwnInventory> {
     const { feed, policy, journal } = components
+    const present = await presentIn(feed)
     const stored = await journal.load()
-    if (stored !== undefined && stored.policy === policy.id) {
-      const log = restored(stored)
-      if (log !== undefined) {
+    const log = stored?.policy === policy.id ? restored(stored) : undefined
+    if (log !== undefined) {
+      const changes = await changesSince(log, present, components)
+      // The log keeps no more, and whoever follows it compares digests either way.
+      if (changes.length <= MAX_LOG_CHANGES) {
         const inventory = new OwnInventory(log, components)
-        await inventory.#catchUp(feed)
+        await inventory.#change(changes)
         return inventory
       }
     }
-    const hashes = new SortedRecords(HASH_BYTES, PREFIX_BYTES)
-    for await (const hash of shared(feed, policy, () => false)) hashes.add(hash)
+    const hashes = await sharedAmong(present, components)
     const epoch = Math.max(1, Math.floor(now), (stored?.epoch ?? 0) + 1)
-    const state = InventoryLog.begin(epoch, hashes.bytes())
+    const state = InventoryLog.begin(epoch, hashes)
     await journal.replace({ ...state, policy: policy.id })
     return new OwnInventory(new InventoryLog(state), components)
   }
@@ -86,20 +89,6 @@ export class OwnInventory {
     await this.#inTurn(() => this.#journal.close())
   }
 
-  async #catchUp(feed: InventoryFeed): Promise<void> {
-    const present = new SortedRecords(HASH_BYTES, PREFIX_BYTES)
-    for await (const hash of paced(feed.hashes())) present.add(hash)
-    const changes: Buffer[] = []
-    const listed = this.log.hashes()
-    for (let at = 0; at < listed.length; at += HASH_BYTES) {
-      if (!present.has(listed, at)) changes.push(encodeChange(false, listed.subarray(at, at + HASH_BYTES)))
-    }
-    for await (const hash of shared(feed, this.#policy, (known) => this.log.has(known))) {
-      changes.push(encodeChange(true, hash))
-    }
-    await this.#change(changes)
-  }
-
   #change(changes: readonly Buffer[]): Promise<void> {
     return this.#inTurn(async () => {
       const effective = this.log.effective(Buffer.concat(changes))
@@ -128,23 +117,55 @@ function restored(stored: ConstructorParameters<typeof InventoryLog>[0]): Invent
   }
 }
 
-/** Hash parts of 20 bytes of the packages in the store that the policy shares, without those that need not be looked at. */
-async function* shared(
-  feed: InventoryFeed,
-  policy: SharePolicy,
-  known: (hash: Buffer) => boolean,
-): AsyncGenerator<Buffer> {
-  for await (const hash of paced(feed.hashes())) {
-    if (known(hash)) continue
-    const name = policy.needsNames ? await feed.name(nix32Encode(hash)) : ''
-    if (name !== undefined && policy.shares(name)) yield hash
+/** Hash parts of all packages in the store, 20 bytes each, in byte order. */
+async function presentIn(feed: InventoryFeed): Promise<Buffer> {
+  const turns = new Turns(undefined)
+  const parts: Buffer[] = []
+  let part = Buffer.alloc(0)
+  let filled = 0
+  for (const hash of feed.hashes()) {
+    const turn = turns.next()
+    if (turn !== undefined) await turn
+    if (filled === part.length) {
+      part = Buffer.allocUnsafeSlow(PART_HASHES * HASH_BYTES)
+      parts.push(part)
+      filled = 0
+    }
+    filled += nix32Decode(hash).copy(part, filled)
   }
+  return await sortRecords([...parts.slice(0, -1), part.subarray(0, filled)], HASH_BYTES, PREFIX_BYTES)
 }
 
-async function* paced(hashes: Iterable<string>): AsyncGenerator<Buffer> {
-  let turn = 0
-  for (const hash of hashes) {
-    if (++turn % HASHES_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
-    yield nix32Decode(hash)
+/** What has to change in a log so that it names what is shared of the packages that are present. */
+async function changesSince(
+  log: InventoryLog,
+  present: Buffer,
+  { feed, policy }: OwnInventoryComponents,
+): Promise<Buffer[]> {
+  const turns = new Turns(undefined)
+  const changes: Buffer[] = []
+  for (const { record, added } of differences(log.hashes(), present, HASH_BYTES)) {
+    const turn = turns.next()
+    if (turn !== undefined) await turn
+    if (changes.length > MAX_LOG_CHANGES) break
+    if (!added || (await isShared(record, feed, policy))) changes.push(encodeChange(added, record))
   }
+  return changes
+}
+
+/** The hash parts of what the policy shares of the packages that are present. */
+async function sharedAmong(present: Buffer, { feed, policy }: OwnInventoryComponents): Promise<Buffer> {
+  if (!policy.needsNames) return policy.shares('') ? present : Buffer.alloc(0)
+  const kept = Buffer.allocUnsafeSlow(present.length)
+  let length = 0
+  for (let at = 0; at < present.length; at += HASH_BYTES) {
+    const hash = present.subarray(at, at + HASH_BYTES)
+    if (await isShared(hash, feed, policy)) length += hash.copy(kept, length)
+  }
+  return kept.subarray(0, length)
+}
+
+async function isShared(hash: Buffer, feed: InventoryFeed, policy: SharePolicy): Promise<boolean> {
+  const name = policy.needsNames ? await feed.name(nix32Encode(hash)) : ''
+  return name !== undefined && policy.shares(name)
 }

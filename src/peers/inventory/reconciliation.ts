@@ -9,7 +9,7 @@ import {
   MAX_DIGEST_NODES,
 } from '../../../protocol/index.ts'
 import { BUCKETS, PrefixDigest } from './digest.ts'
-import type { FollowedSet } from './followed-set.ts'
+import type { Bucket, FollowedSet } from './followed-set.ts'
 
 /** Level whose values are asked for first: 1 KiB, which saves two round trips. */
 const FIRST_LEVEL = 1
@@ -77,14 +77,19 @@ export class Reconciliation {
     const asked = this.#todo.slice(0, MAX_DIGEST_BUCKETS)
     if (page.listed > asked.length) return undefined
     let at = 0
+    const buckets: Bucket[] = []
     for (const bucket of asked.slice(0, page.listed)) {
       const start = at
       while (at < page.hashes.length && ((page.hashes[at]! << 8) | page.hashes[at + 1]!) === bucket)
         at += HASH_BYTES
-      learnt(this.set.replace(Uint8Array.of(bucket >> 8, bucket & 0xff), page.hashes.subarray(start, at)))
+      buckets.push({
+        prefix: Uint8Array.of(bucket >> 8, bucket & 0xff),
+        hashes: page.hashes.subarray(start, at),
+      })
     }
     // hashes that belong to no bucket that was asked for
     if (at !== page.hashes.length) return undefined
+    learnt(this.set.replace(buckets))
     this.#todo.splice(0, page.listed)
     return this.#todo.length === 0 ? 'done' : 'more'
   }

@@ -43,8 +43,6 @@ export class SharedPackages {
     this.inventory = inventory
     this.all = all
     this.#unlisten = components.source.onChange((hashes) => this.#take([...hashes]))
-    // What changed while the inventory was read would be missed.
-    this.#take([...hashesOf(components.source)].filter((hash) => !this.shares(hash)))
   }
 
   /** @throws InventoryLogError */
@@ -56,8 +54,19 @@ export class SharedPackages {
       hashes: () => hashesOf(source),
       name: (hash: string) => closures.nameOf(hash),
     }
-    const inventory = await OwnInventory.open({ feed, policy, journal }, Date.now())
-    return new SharedPackages(components, closures, inventory, setting === 'all')
+    // What changes while the inventory is made would be missed.
+    const meanwhile = new Set<string>()
+    const unlisten = source.onChange((hashes) => {
+      for (const hash of hashes) meanwhile.add(hash)
+    })
+    try {
+      const inventory = await OwnInventory.open({ feed, policy, journal }, Date.now())
+      const shared = new SharedPackages(components, closures, inventory, setting === 'all')
+      shared.#take([...meanwhile])
+      return shared
+    } finally {
+      unlisten()
+    }
   }
 
   /** Whether others may be told of a package (hash part) and get it. Answers from memory. */
