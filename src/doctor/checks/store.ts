@@ -1,8 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Pack } from '../../git/pack/pack.ts'
-import { readPackedRefsFile } from '../../git/refs/packed-refs-file.ts'
-import { scanPackedRefs } from '../../git/refs/packed-refs-scan.ts'
+import { PackedRefs } from '../../git/refs/packed-refs.ts'
 import { Repository } from '../../git/repository.ts'
 import { errorCode, errorMessage } from '../../util/errors.ts'
 import { broken, type Check, type CheckContext, doubtful, type Finding } from '../finding.ts'
@@ -41,8 +40,7 @@ async function* run({ config, gitDir }: CheckContext): AsyncGenerator<Finding> {
   yield* packs(join(gitDir!, 'objects/pack'))
   const packedRefs = join(gitDir!, 'packed-refs')
   try {
-    const { bytes } = await readPackedRefsFile(packedRefs)
-    scanPackedRefs(bytes, packedRefs)
+    await PackedRefs.load(packedRefs)
   } catch (error) {
     yield broken(
       'REFS_DAMAGED',

@@ -1,4 +1,7 @@
+import { isNarinfoName, rowRefAt } from './package-row.ts'
+import { type PackageTable, PackageTableBuilder } from './package-table.ts'
 import { PackedRefsError } from './ref-errors.ts'
+import { CARET, compareBytes, NAME_OFFSET, NEWLINE, PEELED_LINE_BYTES, RefRecords } from './ref-records.ts'
 
 /**
  * For which refs the file promises that a tag's target is given wherever there is one. What is promised wrongly makes
@@ -6,29 +9,22 @@ import { PackedRefsError } from './ref-errors.ts'
  */
 export type PeeledRefs = 'none' | 'tags' | 'all'
 
-/** A `packed-refs` file in canonical form: sorted, every line well-formed but for the digits of its object id. */
+/** A `packed-refs` file: sorted, every line well-formed but for the digits of the object ids in `others`. */
 export interface ScannedRefs {
-  readonly bytes: Buffer
-  /** Where the first record begins. */
-  readonly start: number
-  readonly count: number
-  /** How many of them are the narinfo of a package. */
-  readonly packageCount: number
+  readonly packages: PackageTable
+  readonly others: RefRecords
+  /** Lines before the first ref. */
+  readonly headerLines: number
   readonly peeled: PeeledRefs
 }
-
-/** Bytes before the name in a line: object id and space. */
-export const NAME_OFFSET = 41
-/** Bytes of a line that gives a tag's target: `^`, object id and newline. */
-export const PEELED_LINE_BYTES = 42
-export const NEWLINE = 0x0a
-export const CARET = 0x5e
 
 const SPACE = 0x20
 const HASH_SIGN = 0x23
 const HEADER = '# pack-refs with:'
-const NARINFO_NAME_BYTES = 'refs/'.length + 32 + '/narinfo'.length
-const HASH_BYTES = isNix32Table()
+/** Bytes of the lines of one package. */
+const PACKAGE_BYTES = 173
+/** Room for other lines at first. */
+const FIRST_BYTES = 4096
 
 /** The first line that Git writes for a sorted file with these promises, with its newline. */
 export function headerLine(peeled: PeeledRefs): string {
@@ -37,116 +33,171 @@ export function headerLine(peeled: PeeledRefs): string {
 }
 
 /**
- * Checks the form and order of the lines of a `packed-refs` file; sorts a file that is not in order.
+ * Takes in a `packed-refs` file piece by piece, and checks the form and order of its lines. Each method throws `PackedRefsError` for a line that Git
+ * does not write, and for a ref that stands there twice.
+ */
+export class PackedRefsScanner {
+  readonly #source: string
+  readonly #packages: PackageTableBuilder
+  #others = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  #othersLength = 0
+  #othersCount = 0
+  #othersPackages = 0
+  #header: { readonly lines: number; readonly peeled: PeeledRefs } | undefined
+  /** Number of the line that comes next. */
+  #line = 1
+  /** Name of the last ref: `#previous[#previousStart, #previousEnd)`. */
+  #previous: Buffer = Buffer.alloc(0)
+  #previousStart = 0
+  #previousEnd = -1
+  #sorted = true
+
+  /**
+   * @param source how error messages name the file
+   * @param size of the file in bytes, probably
+   */
+  constructor(source: string, size: number) {
+    this.#source = source
+    this.#packages = new PackageTableBuilder(Math.ceil(size / PACKAGE_BYTES))
+  }
+
+  /**
+   * Takes in the next bytes.
+   *
+   * @param isLast whether the file ends with them
+   * @returns how many of them were taken; the others must come again, with more behind them
+   */
+  add(bytes: Buffer, isLast: boolean): number {
+    let at = 0
+    if (this.#header === undefined) {
+      const hasHeader = bytes[0] === HASH_SIGN
+      const end = hasHeader ? bytes.indexOf(NEWLINE) : -1
+      if (!isLast && (bytes.length === 0 || (hasHeader && end < 0))) return 0
+      this.#header = this.#readHeader(bytes, end)
+      this.#line += this.#header.lines
+      at = end + 1
+    }
+    while (at < bytes.length) {
+      const next = this.#record(bytes, at, isLast)
+      if (next < 0) break
+      at = next
+    }
+    if (this.#previousEnd >= 0) this.#keepPrevious()
+    return at
+  }
+
+  /** The file, when all of it has been taken in; `undefined` when it is not in order. */
+  finish(): ScannedRefs | undefined {
+    if (!this.#sorted) return undefined
+    const { lines, peeled } = this.#header!
+    const others = new RefRecords(
+      this.#others.subarray(0, this.#othersLength),
+      this.#othersCount,
+      this.#othersPackages,
+    )
+    return { packages: this.#packages.finish(), others, headerLines: lines, peeled }
+  }
+
+  #readHeader(bytes: Buffer, end: number): { lines: number; peeled: PeeledRefs } {
+    if (bytes[0] !== HASH_SIGN) return { lines: 0, peeled: bytes.length === 0 ? 'all' : 'none' }
+    if (end < 0) throw this.#malformed('the line is cut short')
+    return { lines: 1, peeled: promises(bytes.toString('latin1', 0, end)) }
+  }
+
+  /** Takes in the record at `at`. @returns where it ends; -1 when that is not to be seen yet */
+  #record(bytes: Buffer, at: number, isLast: boolean): number {
+    const end = bytes.indexOf(NEWLINE, at)
+    if (end < 0) {
+      if (isLast) throw this.#malformed('the line is cut short')
+      return -1
+    }
+    const name = at + NAME_OFFSET
+    if (bytes[at] === CARET) throw this.#malformed(CARET_PROBLEM)
+    if (end <= name || bytes[name - 1] !== SPACE) {
+      throw this.#malformed('expected an object id of 40 digits, a space and a ref name')
+    }
+    if (end + 1 === bytes.length && !isLast) return -1
+    const isPeeled = bytes[end + 1] === CARET
+    const peeledEnd = isPeeled ? bytes.indexOf(NEWLINE, end + 1) : end
+    if (peeledEnd < 0 && !isLast) return -1
+    this.#checkOrder(bytes, name, end)
+    this.#line++
+    if (isPeeled) {
+      if (peeledEnd < 0) throw this.#malformed('the line is cut short')
+      if (peeledEnd - end !== PEELED_LINE_BYTES) throw this.#malformed(CARET_PROBLEM)
+      this.#line++
+    }
+    const ref = isPeeled ? undefined : rowRefAt(bytes, name, end)
+    if (ref === undefined || !this.#packages.add(bytes, at, name, ref)) {
+      this.#addOther(bytes, at, peeledEnd + 1)
+      if (isNarinfoName(bytes, name, end)) this.#othersPackages++
+    }
+    return peeledEnd + 1
+  }
+
+  #checkOrder(bytes: Buffer, start: number, end: number): void {
+    if (this.#previousEnd >= 0) {
+      const order = compareBytes(this.#previous, this.#previousStart, this.#previousEnd, bytes, start, end)
+      if (order === 0) throw this.#malformed(TWICE)
+      if (order > 0) this.#sorted = false
+    }
+    this.#previous = bytes
+    this.#previousStart = start
+    this.#previousEnd = end
+  }
+
+  /** The bytes with the last name may change from now on. */
+  #keepPrevious(): void {
+    this.#previous = Buffer.from(this.#previous.subarray(this.#previousStart, this.#previousEnd))
+    this.#previousStart = 0
+    this.#previousEnd = this.#previous.length
+  }
+
+  #addOther(bytes: Buffer, start: number, end: number): void {
+    const needed = this.#othersLength + end - start
+    if (needed > this.#others.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * needed)
+      this.#others.copy(larger, 0, 0, this.#othersLength)
+      this.#others = larger
+    }
+    bytes.copy(this.#others, this.#othersLength, start, end)
+    this.#othersLength = needed
+    this.#othersCount++
+  }
+
+  #malformed(reason: string): PackedRefsError {
+    return new PackedRefsError(this.#source, this.#line, reason)
+  }
+}
+
+const CARET_PROBLEM = 'a line that begins with "^" must follow a ref and hold one object id'
+const TWICE = 'the ref stands here a second time'
+
+/**
+ * Takes in a whole file; one that is not in order is sorted.
  *
  * @param source how error messages name the file
- * @throws PackedRefsError for a line that Git does not write, and for a ref that stands there twice
+ * @throws PackedRefsError
  */
 export function scanPackedRefs(bytes: Buffer, source: string): ScannedRefs {
-  const { start, peeled } = readHeader(bytes, source)
-  let count = 0
-  let packageCount = 0
-  let sorted = true
-  let previousStart = 0
-  let previousEnd = 0
-  let mayBePeeled = false
-  for (let at = start; at < bytes.length; ) {
-    const end = bytes.indexOf(NEWLINE, at)
-    if (end < 0) throw malformed(bytes, at, source, 'the line is cut short')
-    if (bytes[at] === CARET) {
-      if (!mayBePeeled || end - at !== PEELED_LINE_BYTES - 1) {
-        throw malformed(
-          bytes,
-          at,
-          source,
-          'a line that begins with "^" must follow a ref and hold one object id',
-        )
-      }
-      mayBePeeled = false
-    } else {
-      const nameStart = at + NAME_OFFSET
-      if (end <= nameStart || bytes[nameStart - 1] !== SPACE) {
-        throw malformed(bytes, at, source, 'expected an object id of 40 digits, a space and a ref name')
-      }
-      if (count > 0) {
-        const order = compareBytes(bytes, previousStart, previousEnd, bytes, nameStart, end)
-        if (order === 0) throw malformed(bytes, at, source, 'the ref stands here a second time')
-        if (order > 0) sorted = false
-      }
-      if (isNarinfoName(bytes, nameStart, end)) packageCount++
-      count++
-      previousStart = nameStart
-      previousEnd = end
-      mayBePeeled = true
-    }
-    at = end + 1
-  }
-  if (!sorted) return { ...sortRecords(bytes, start, peeled, source), count, packageCount, peeled }
-  return { bytes, start, count, packageCount, peeled }
+  return scan(bytes, source) ?? scan(sortLines(bytes, source), source)!
 }
 
-/** Number, from 1, of the line that begins at `offset`. */
-export function lineNumber(bytes: Buffer, offset: number): number {
-  let line = 1
-  for (let at = bytes.indexOf(NEWLINE); at >= 0 && at < offset; at = bytes.indexOf(NEWLINE, at + 1)) line++
-  return line
+function scan(bytes: Buffer, source: string): ScannedRefs | undefined {
+  const scanner = new PackedRefsScanner(source, bytes.length)
+  scanner.add(bytes, true)
+  return scanner.finish()
 }
 
-/** Compares `a[aStart, aEnd)` with `b[bStart, bEnd)` as unsigned bytes; in order means negative. */
-export function compareBytes(
-  a: Uint8Array,
-  aStart: number,
-  aEnd: number,
-  b: Uint8Array,
-  bStart: number,
-  bEnd: number,
-): number {
-  while (aStart < aEnd && bStart < bEnd) {
-    const difference = a[aStart++]! - b[bStart++]!
-    if (difference !== 0) return difference
-  }
-  return aEnd - aStart - (bEnd - bStart)
-}
-
-/** Whether `bytes[start, end)` is `refs/<hash>/narinfo`. */
-export function isNarinfoName(bytes: Uint8Array, start: number, end: number): boolean {
-  if (end - start !== NARINFO_NAME_BYTES) return false
-  for (let i = 0; i < 5; i++) if (bytes[start + i] !== PREFIX[i]) return false
-  for (let i = 1; i <= 8; i++) if (bytes[end - i] !== SUFFIX[8 - i]) return false
-  for (let i = start + 5; i < end - 8; i++) if (HASH_BYTES[bytes[i]!] === 0) return false
-  return true
-}
-
-const PREFIX = Buffer.from('refs/')
-const SUFFIX = Buffer.from('/narinfo')
-
-function isNix32Table(): Uint8Array {
-  const table = new Uint8Array(256)
-  for (const byte of Buffer.from('0123456789abcdfghijklmnpqrsvwxyz')) table[byte] = 1
-  return table
-}
-
-function readHeader(bytes: Buffer, source: string): { start: number; peeled: PeeledRefs } {
-  if (bytes[0] !== HASH_SIGN) return { start: 0, peeled: bytes.length === 0 ? 'all' : 'none' }
-  const end = bytes.indexOf(NEWLINE)
-  if (end < 0) throw new PackedRefsError(source, 1, 'the line is cut short')
-  const line = bytes.toString('latin1', 0, end)
-  const traits = line.startsWith(HEADER) ? line.slice(HEADER.length).split(' ') : []
-  const peeled = traits.includes('fully-peeled') ? 'all' : traits.includes('peeled') ? 'tags' : 'none'
-  return { start: end + 1, peeled }
-}
-
-function malformed(bytes: Buffer, offset: number, source: string, reason: string): PackedRefsError {
-  return new PackedRefsError(source, lineNumber(bytes, offset), reason)
-}
-
-/** Rebuilds a file whose lines are well-formed but not in order. Old versions of Git wrote such files. */
-function sortRecords(
-  bytes: Buffer,
-  start: number,
-  peeled: PeeledRefs,
-  source: string,
-): { bytes: Buffer; start: number } {
+/**
+ * Puts a file in order whose lines are well-formed. Old versions of Git wrote such files.
+ *
+ * @returns the file in order, with a header of the same promises
+ * @throws PackedRefsError for a ref that stands there twice
+ */
+function sortLines(bytes: Buffer, source: string): Buffer {
+  const start = bytes[0] === HASH_SIGN ? bytes.indexOf(NEWLINE) + 1 : 0
+  const peeled = promises(bytes.toString('latin1', 0, Math.max(0, start - 1)))
   const records: { at: number; nameEnd: number; end: number }[] = []
   for (let at = start; at < bytes.length; ) {
     const nameEnd = bytes.indexOf(NEWLINE, at)
@@ -168,9 +219,22 @@ function sortRecords(
       next !== undefined &&
       compareBytes(bytes, nameStart, record.nameEnd, bytes, next.at + NAME_OFFSET, next.nameEnd) === 0
     ) {
-      throw malformed(bytes, Math.max(record.at, next.at), source, 'the ref stands here a second time')
+      const second = Math.max(record.at, next.at)
+      throw new PackedRefsError(source, 1 + countLines(bytes, second), TWICE)
     }
     to += bytes.copy(sorted, to, record.at, record.end)
   }
-  return { bytes: sorted, start: header.length }
+  return sorted
+}
+
+/** What a header promises. */
+function promises(line: string): PeeledRefs {
+  const traits = line.startsWith(HEADER) ? line.slice(HEADER.length).split(' ') : []
+  return traits.includes('fully-peeled') ? 'all' : traits.includes('peeled') ? 'tags' : 'none'
+}
+
+function countLines(bytes: Buffer, end: number): number {
+  let lines = 0
+  for (let at = bytes.indexOf(NEWLINE); at >= 0 && at < end; at = bytes.indexOf(NEWLINE, at + 1)) lines++
+  return lines
 }

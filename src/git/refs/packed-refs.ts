@@ -1,21 +1,14 @@
 import { ABSENT, type FileVersion } from '../durable-file.ts'
-import { isOid, type Oid } from '../oid.ts'
-import { readPackedRefsFile } from './packed-refs-file.ts'
-import {
-  CARET,
-  compareBytes,
-  headerLine,
-  isNarinfoName,
-  lineNumber,
-  NAME_OFFSET,
-  NEWLINE,
-  PEELED_LINE_BYTES,
-  type PeeledRefs,
-  type ScannedRefs,
-  scanPackedRefs,
-} from './packed-refs-scan.ts'
+import type { Oid } from '../oid.ts'
+import { LONGEST_NAME, writeId, writeName } from './package-row.ts'
+import { canHold, type PackageTable } from './package-table.ts'
+import { loadPackedRefs } from './packed-refs-file.ts'
+import { headerLine, type PeeledRefs, type ScannedRefs, scanPackedRefs } from './packed-refs-scan.ts'
 import { PackedRefsError } from './ref-errors.ts'
 import { compareRefNames } from './ref-name.ts'
+import { NAME_OFFSET, NEWLINE, type RefChanges } from './ref-records.ts'
+
+export type { RefChanges } from './ref-records.ts'
 
 /** A ref and the object it names. */
 export interface Ref {
@@ -23,12 +16,14 @@ export interface Ref {
   readonly oid: Oid
 }
 
-/** New values by ref name; `undefined` removes the ref. */
-export type RefChanges = ReadonlyMap<string, Oid | undefined>
+/** Bytes of a piece of the file. */
+const PIECE_BYTES = 1024 * 1024
+const LONGEST_LINE = NAME_OFFSET + LONGEST_NAME + 1
+const SPACE = 0x20
 
 /**
- * The content of a `packed-refs` file, searched where it lies: a million refs cost their bytes and one pass over them,
- * no object each. Immutable; names that are not UTF-8 are kept but cannot be asked for.
+ * The content of a `packed-refs` file: packages' refs in a table, all others in the lines that they have there, so that a million packages cost 60
+ * MB and no object each. Immutable; names that are not UTF-8 are kept but cannot be asked for.
  */
 export class PackedRefs {
   /** How error messages name the file. */
@@ -44,7 +39,7 @@ export class PackedRefs {
   }
 
   /**
-   * Reads the content of a `packed-refs` file. Keeps the buffer, which must not change afterwards.
+   * Reads the content of a `packed-refs` file.
    *
    * @param source how error messages name the file
    * @throws PackedRefsError with the line that is malformed
@@ -60,35 +55,80 @@ export class PackedRefs {
    * @throws PackedRefsError, PackedRefsTooLargeError
    */
   static async load(path: string): Promise<PackedRefs> {
-    const { bytes, version } = await readPackedRefsFile(path)
-    return PackedRefs.parse(bytes, path, version)
+    const { scanned, version } = await loadPackedRefs(path)
+    return new PackedRefs(scanned, path, version)
   }
 
   /** Number of refs. */
   get count(): number {
-    return this.#scanned.count
+    return this.#scanned.packages.count + this.#scanned.others.count
   }
 
   /** Number of refs that are the narinfo of a package. */
   get packageCount(): number {
-    return this.#scanned.packageCount
+    return this.#scanned.packages.packageCount + this.#scanned.others.packageCount
   }
 
-  /** The file's content, in order and with the header that Git writes, unless it is as it was read. */
+  /** Length of the file in bytes. */
+  get length(): number {
+    const { packages, others, peeled } = this.#scanned
+    const narinfos = packages.packageCount * LONGEST_LINE
+    const results = (packages.count - packages.packageCount) * (LONGEST_LINE - 1)
+    return headerLine(peeled).length + narinfos + results + others.bytes.length
+  }
+
+  /** The file's content: in order, and with the header that Git writes. */
   get bytes(): Buffer {
-    return this.#scanned.bytes
+    return Buffer.concat(Array.from(this.pieces(), (piece) => Buffer.from(piece)))
+  }
+
+  /** The same in pieces, each to be used before the next one is asked for. */
+  *pieces(): Generator<Buffer> {
+    const { packages, others, peeled } = this.#scanned
+    const piece = Buffer.allocUnsafeSlow(PIECE_BYTES)
+    let filled = piece.write(headerLine(peeled), 'latin1')
+    let place = 0
+    for (let at = 0; place < packages.places || at < others.bytes.length; ) {
+      const end = at < others.bytes.length ? packages.lowerBound(others.nameAt(at)) : packages.places
+      while (place < end) {
+        // All of these fit in, whatever of the places is empty.
+        const fitting = Math.min(end, place + Math.floor((PIECE_BYTES - filled) / LONGEST_LINE))
+        packages.forEach(place, fitting, (rows, row, ref) => {
+          filled = writeId(rows, row, ref, piece, filled)
+          piece[filled] = SPACE
+          filled = writeName(rows, row, ref, piece, filled + 1)
+          piece[filled++] = NEWLINE
+        })
+        place = fitting
+        if (place === end) break
+        yield piece.subarray(0, filled)
+        filled = 0
+      }
+      if (at === others.bytes.length) break
+      const next = others.endOf(at)
+      if (filled + next - at > PIECE_BYTES) {
+        yield piece.subarray(0, filled)
+        filled = 0
+      }
+      if (next - at > PIECE_BYTES) yield others.bytes.subarray(at, next)
+      else filled += others.bytes.copy(piece, filled, at, next)
+      at = next
+    }
+    yield piece.subarray(0, filled)
   }
 
   /** @throws PackedRefsError when the ref's line does not hold an object id */
   find(name: string): Oid | undefined {
-    const key = Buffer.from(name)
-    const at = this.#lowerBound(key, this.#scanned.start)
-    return this.#isAt(at, key) ? this.#oidAt(at) : undefined
+    const { packages, others } = this.#scanned
+    const place = packages.find(name)
+    if (place >= 0) return packages.oid(place)
+    const at = others.count === 0 ? -1 : others.find(Buffer.from(name))
+    return at < 0 ? undefined : this.#otherAt(at)
   }
 
   has(name: string): boolean {
-    const key = Buffer.from(name)
-    return this.#isAt(this.#lowerBound(key, this.#scanned.start), key)
+    const { packages, others } = this.#scanned
+    return packages.find(name) >= 0 || (others.count > 0 && others.find(Buffer.from(name)) >= 0)
   }
 
   /**
@@ -97,27 +137,29 @@ export class PackedRefs {
    * @throws PackedRefsError at a line that does not hold an object id
    */
   *entries(prefix = ''): Generator<Ref> {
-    const { bytes, start } = this.#scanned
+    const { packages, others } = this.#scanned
     const key = Buffer.from(prefix)
-    let at = this.#lowerBound(key, start)
-    while (at < bytes.length) {
-      const nameStart = at + NAME_OFFSET
-      const nameEnd = bytes.indexOf(NEWLINE, nameStart)
-      if (!hasPrefix(bytes, nameStart, nameEnd, key)) return
-      yield { name: bytes.toString('utf8', nameStart, nameEnd), oid: this.#oidAt(at) }
-      at = this.#recordEnd(at)
+    const end = packages.endOf(key)
+    let place = packages.lowerBound(key)
+    for (let at = others.lowerBound(key); at < others.bytes.length; at = others.endOf(at)) {
+      const name = others.nameAt(at)
+      if (!name.subarray(0, key.length).equals(key)) break
+      const before = packages.lowerBound(name)
+      yield* entriesOf(packages, place, before)
+      place = before
+      yield { name: name.toString('utf8'), oid: this.#otherAt(at) }
     }
+    yield* entriesOf(packages, place, end)
   }
 
   /** How many refs have names that begin with the prefix. */
   countPrefix(prefix: string): number {
-    const { bytes, start, count } = this.#scanned
-    if (prefix === '') return count
+    if (prefix === '') return this.count
+    const { packages, others } = this.#scanned
     const key = Buffer.from(prefix)
-    let found = 0
-    for (let at = this.#lowerBound(key, start); at < bytes.length; at = this.#recordEnd(at)) {
-      const nameStart = at + NAME_OFFSET
-      if (!hasPrefix(bytes, nameStart, bytes.indexOf(NEWLINE, nameStart), key)) break
+    let found = packages.countBetween(packages.lowerBound(key), packages.endOf(key))
+    for (let at = others.lowerBound(key); at < others.bytes.length; at = others.endOf(at)) {
+      if (!others.nameAt(at).subarray(0, key.length).equals(key)) break
       found++
     }
     return found
@@ -129,38 +171,18 @@ export class PackedRefs {
    * @param changes names and object ids must be valid; nothing is checked here
    */
   merge(changes: RefChanges): PackedRefs {
-    const { bytes, start } = this.#scanned
+    const { packages, others, peeled } = this.#scanned
     const names = [...changes.keys()].sort(compareRefNames)
-    const header = headerLine(promiseAfter(this.#scanned.peeled, changes))
-    let room = header.length + bytes.length - start
-    for (const name of names) room += NAME_OFFSET + Buffer.byteLength(name) + 1
-    const merged = Buffer.allocUnsafeSlow(room)
-    let to = merged.write(header, 0, 'latin1')
-    let from = start
-    let count = this.count
-    let packageCount = this.packageCount
-    for (const name of names) {
-      const key = Buffer.from(name)
-      const at = this.#lowerBound(key, from)
-      to += bytes.copy(merged, to, from, at)
-      const narinfo = isNarinfoName(key, 0, key.length) ? 1 : 0
-      from = at
-      if (this.#isAt(at, key)) {
-        from = this.#recordEnd(at)
-        count--
-        packageCount -= narinfo
-      }
-      const oid = changes.get(name)
-      if (oid === undefined) continue
-      to += merged.write(`${oid} `, to, 'latin1')
-      to += key.copy(merged, to)
-      merged[to++] = NEWLINE
-      count++
-      packageCount += narinfo
+    const isHeld = (name: string): boolean => canHold(name, changes.get(name))
+    const packageNames = names.filter((name) => canHold(name, undefined))
+    // What goes into the table goes out of the lines, and the other way round.
+    const otherNames = others.count === 0 ? names.filter((name) => !isHeld(name)) : names
+    const scanned = {
+      packages: packages.merge(packageNames, (name) => (isHeld(name) ? changes.get(name) : undefined)),
+      others: others.merge(otherNames, (name) => (isHeld(name) ? undefined : changes.get(name))),
+      headerLines: 1,
+      peeled: promiseAfter(peeled, changes),
     }
-    to += bytes.copy(merged, to, from)
-    const peeled = promiseAfter(this.#scanned.peeled, changes)
-    const scanned = { bytes: merged.subarray(0, to), start: header.length, count, packageCount, peeled }
     return new PackedRefs(scanned, this.#source, ABSENT)
   }
 
@@ -169,64 +191,21 @@ export class PackedRefs {
     return new PackedRefs(this.#scanned, this.#source, version)
   }
 
-  /** Start of the first record, from the record at `from` on, whose name is not below the key. */
-  #lowerBound(key: Uint8Array, from: number): number {
-    const { bytes } = this.#scanned
-    let low = from
-    let high = bytes.length
-    while (low < high) {
-      const at = this.#recordStart(Math.floor((low + high) / 2), low)
-      if (compareName(bytes, at + NAME_OFFSET, key) < 0) low = this.#recordEnd(at)
-      else high = at
-    }
-    return low
-  }
-
-  /** Start of the record that holds this offset; `floor` is the start of some record at or before it. */
-  #recordStart(offset: number, floor: number): number {
-    const { bytes } = this.#scanned
-    let at = offset
-    while (at > floor && bytes[at - 1] !== NEWLINE) at--
-    if (bytes[at] !== CARET) return at
-    at--
-    while (at > floor && bytes[at - 1] !== NEWLINE) at--
-    return at
-  }
-
-  #recordEnd(at: number): number {
-    const { bytes } = this.#scanned
-    const end = bytes.indexOf(NEWLINE, at + NAME_OFFSET) + 1
-    return bytes[end] === CARET ? end + PEELED_LINE_BYTES : end
-  }
-
-  #isAt(at: number, key: Uint8Array): boolean {
-    const { bytes } = this.#scanned
-    return at < bytes.length && compareName(bytes, at + NAME_OFFSET, key) === 0
-  }
-
-  #oidAt(at: number): Oid {
-    const { bytes } = this.#scanned
-    const oid = bytes.toString('latin1', at, at + NAME_OFFSET - 1)
-    if (isOid(oid)) return oid
-    throw new PackedRefsError(this.#source, lineNumber(bytes, at), `not an object id: ${JSON.stringify(oid)}`)
+  #otherAt(at: number): Oid {
+    const { packages, others, headerLines } = this.#scanned
+    const oid = others.oidAt(at)
+    if (oid !== undefined) return oid
+    const before = packages.countBetween(0, packages.lowerBound(others.nameAt(at)))
+    const line = headerLines + before + others.linesBefore(at) + 1
+    const text = others.bytes.toString('latin1', at, at + NAME_OFFSET - 1)
+    throw new PackedRefsError(this.#source, line, `not an object id: ${JSON.stringify(text)}`)
   }
 }
 
-/** Compares the name that begins at `at` and ends with its line to a key. */
-function compareName(bytes: Uint8Array, at: number, key: Uint8Array): number {
-  for (let i = 0; i < key.length; i++) {
-    const byte = bytes[at + i]!
-    // A newline ends the name, which makes it a prefix of the key and so smaller.
-    if (byte === NEWLINE) return -1
-    const difference = byte - key[i]!
-    if (difference !== 0) return difference
+function* entriesOf(packages: PackageTable, from: number, to: number): Generator<Ref> {
+  for (let place = from; place < to; place++) {
+    if (packages.has(place)) yield { name: packages.name(place), oid: packages.oid(place) }
   }
-  return bytes[at + key.length] === NEWLINE ? 0 : 1
-}
-
-function hasPrefix(bytes: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
-  const prefixEnd = start + prefix.length
-  return prefixEnd <= end && compareBytes(bytes, start, prefixEnd, prefix, 0, prefix.length) === 0
 }
 
 /**

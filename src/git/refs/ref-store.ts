@@ -288,13 +288,13 @@ export class RefStore {
     const { recent } = this.#view
     if (!differs(recent, packed)) return packed
     const merged = packed.merge(recent)
-    return merged.withVersion(await writePackedRefsFile(path, newPacked, merged.bytes))
+    return merged.withVersion(await writePackedRefsFile(path, newPacked, merged))
   }
 
   #schedulePack(): void {
     const journal = this.#journal
     if (journal === undefined || this.#timer !== undefined || this.#closing !== undefined) return
-    const packedBytes = this.#view.packed.bytes.length
+    const packedBytes = this.#view.packed.length
     const small = packedBytes < (this.#options.smallPackedBytes ?? SMALL_PACKED_BYTES)
     if (small || journal.size > packedBytes * JOURNAL_SHARE) {
       this.#startTimer(this.#options.packDelay ?? PACK_DELAY_MS)

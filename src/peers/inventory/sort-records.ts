@@ -35,6 +35,7 @@ export async function sortRecords(
   }
   let length = 0
   for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    if (next[bucket] === ends[bucket]) continue
     const turn = turns.next()
     if (turn !== undefined) await turn
     // What stays of a bucket is not longer than what came before, so that nothing is overwritten that is still to be read.

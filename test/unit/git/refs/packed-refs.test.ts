@@ -181,7 +181,7 @@ test('the file is replaced as a whole and keeps its permissions', async (t) => {
   const path = join(directory, 'packed-refs')
   await writeFile(path, '', { mode: 0o640 })
   const refs = parse('').merge(new Map([['refs/x', oid(1)]]))
-  const version = await writePackedRefsFile(path, join(directory, 'new'), refs.bytes)
+  const version = await writePackedRefsFile(path, join(directory, 'new'), refs)
   const loaded = await PackedRefs.load(path)
   assert.equal(loaded.version, version)
   assert.equal(loaded.find('refs/x'), oid(1))
