@@ -49,6 +49,10 @@ export function isNarinfoRef(name: string): boolean {
   return name.length === KIND_START + 'narinfo'.length && PACKAGE_REF.test(name)
 }
 
+function isKind(text: string): text is PackageRefKind {
+  return text === 'narinfo' || text === 'result' || text === 'tree'
+}
+
 /** A package's refs. */
 export interface PackageRefs {
   readonly hash: string
@@ -67,14 +71,16 @@ export function* groupPackages(refs: Iterable<{ name: string; oid: Oid }>): Gene
   let hash = ''
   let found: { narinfo?: Oid; result?: Oid; tree?: Oid } = {}
   for (const { name, oid } of refs) {
-    const parsed = parsePackageRef(name)
-    if (parsed === undefined) continue
-    if (parsed.hash !== hash) {
+    // The second ref of a package costs no look at its hash part.
+    if (hash === '' || !name.startsWith(hash, HASH_START)) {
+      const parsed = parsePackageRef(name)
+      if (parsed === undefined) continue
       if (found.narinfo !== undefined) yield { hash, ...found, narinfo: found.narinfo }
       hash = parsed.hash
       found = {}
     }
-    found[parsed.kind] = oid
+    const kind = name.slice(KIND_START)
+    if (name[KIND_START - 1] === '/' && isKind(kind)) found[kind] = oid
   }
   if (found.narinfo !== undefined) yield { hash, ...found, narinfo: found.narinfo }
 }
