@@ -26,6 +26,9 @@ export interface PackedEntry {
   readonly base?: number | Oid
 }
 
+/** Bytes that are read with an entry's header, for the headers of small entries behind it. */
+const WINDOW_BYTES = 4096
+
 const NAME = /^pack-([0-9a-f]{40})\.pack$/
 
 /**
@@ -42,7 +45,10 @@ export class Pack {
   /** Time of last modification, in milliseconds: newer packs are asked first. */
   readonly mtimeMs: number
   readonly #file: PooledFile
-  readonly #scratch = Buffer.allocUnsafeSlow(MAX_ENTRY_HEADER_BYTES)
+  /** What was read for the last header, and where in the file it lies: what a package is made of lies side by side. */
+  readonly #window = Buffer.allocUnsafeSlow(WINDOW_BYTES)
+  #windowAt = 0
+  #windowLength = 0
 
   private constructor(
     path: string,
@@ -141,8 +147,18 @@ export class Pack {
     if (!(offset >= PACK_HEADER_BYTES && offset < end)) {
       throw new CorruptPackError(`${this.path} has no entry at offset ${offset}`)
     }
-    const wanted = this.#scratch.subarray(0, Math.min(MAX_ENTRY_HEADER_BYTES, end - offset))
-    return this.parseEntry(wanted.subarray(0, this.readSync(wanted, offset)), offset)
+    const needed = Math.min(MAX_ENTRY_HEADER_BYTES, end - offset)
+    let from = offset - this.#windowAt
+    if (!(from >= 0 && from + needed <= this.#windowLength)) {
+      this.#windowLength = 0
+      this.#windowLength = this.readSync(
+        this.#window.subarray(0, Math.min(WINDOW_BYTES, end - offset)),
+        offset,
+      )
+      this.#windowAt = offset
+      from = 0
+    }
+    return this.parseEntry(this.#window.subarray(from, Math.min(from + needed, this.#windowLength)), offset)
   }
 
   /** Decodes the header of an entry whose first bytes have been read. @throws CorruptPackError */

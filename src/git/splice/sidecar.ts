@@ -18,7 +18,9 @@ import {
 /** Records in one read: just under 4 KiB. */
 const PAGE_RECORDS = 170
 const PAGE_LENGTH = PAGE_RECORDS * SIDECAR_RECORD_LENGTH
-/** Pages that a sidecar keeps in memory (some 64 KiB). */
+/** Pages that a sidecar keeps in memory when they are all of it, for a pack of some 350,000 objects at most: 8 MiB. */
+const WHOLE_PAGES = 2048
+/** Pages that a larger one keeps in memory. */
 const CACHED_PAGES = 16
 /** Records that are written at once. */
 const WRITE_RECORDS = 4096
@@ -92,6 +94,9 @@ async function writeRecords(file: FileHandle, records: Iterable<SpliceRecord>): 
 export class Sidecar {
   readonly count: number
   readonly #pages = new Map<number, Buffer>()
+  /** Page of the record that was asked for last. */
+  #lastPage = -1
+  readonly #single = Buffer.alloc(SIDECAR_RECORD_LENGTH)
   #fd: number | undefined
 
   private constructor(fd: number, count: number) {
@@ -119,9 +124,18 @@ export class Sidecar {
   record(position: number): SpliceRecord {
     if (!(position >= 0 && position < this.count)) return NO_RECORD
     const page = Math.floor(position / PAGE_RECORDS)
+    // A package's blobs lie in the index in no order: of a large pack, the pages would be gone before they were of use again.
+    const isNear = page === this.#lastPage || page === this.#lastPage + 1
+    this.#lastPage = page
+    if (!isNear && !this.#isKept && !this.#pages.has(page)) return this.#readSingle(position)
     const bytes = this.#page(page)
     if (bytes === undefined) return NO_RECORD
     return decodeRecord(bytes, (position - page * PAGE_RECORDS) * SIDECAR_RECORD_LENGTH, position)
+  }
+
+  /** Whether all pages stay in memory once they have been read. */
+  get #isKept(): boolean {
+    return this.count <= WHOLE_PAGES * PAGE_RECORDS
   }
 
   /** Releases the file. Safe to call twice; records are `none` from then on. */
@@ -130,6 +144,16 @@ export class Sidecar {
     closeSync(this.#fd)
     this.#fd = undefined
     this.#pages.clear()
+  }
+
+  #readSingle(position: number): SpliceRecord {
+    if (this.#fd === undefined) return NO_RECORD
+    try {
+      const read = readSync(this.#fd, this.#single, 0, SIDECAR_RECORD_LENGTH, sidecarOffset(position))
+      return read === SIDECAR_RECORD_LENGTH ? decodeRecord(this.#single, 0, position) : NO_RECORD
+    } catch {
+      return NO_RECORD
+    }
   }
 
   #page(page: number): Buffer | undefined {
@@ -148,7 +172,8 @@ export class Sidecar {
     } catch {
       return undefined
     }
-    if (this.#pages.size === CACHED_PAGES) this.#pages.delete(this.#pages.keys().next().value!)
+    if (!this.#isKept && this.#pages.size === CACHED_PAGES)
+      this.#pages.delete(this.#pages.keys().next().value!)
     this.#pages.set(page, bytes)
     return bytes
   }
