@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { LRUCache } from 'lru-cache'
 import { DeflatePool } from '../git/deflate/pool.ts'
 import { RepositoryLock } from '../git/lock.ts'
 import { ObjectDatabase } from '../git/object-database.ts'
@@ -37,15 +36,12 @@ import { listTree } from './listing.ts'
 import { PackMaintenance } from './maintenance.ts'
 import { NarBodies } from './nar-body.ts'
 import { PackageChanges, type PackageListener } from './package-changes.ts'
-import type { NarPlan } from './plan.ts'
-import { makePlan } from './plan-builder.ts'
+import { PlanFiles } from './plan-files.ts'
+import { Plans } from './plans.ts'
 import { QUARANTINE_BYTES, Quarantines, removeStale } from './quarantine/quarantines.ts'
 import { SpliceRecords } from './splice-records.ts'
 import { SpliceScanner } from './splice-scanner.ts'
 import { parseStoredNarInfo } from './stored-narinfo.ts'
-
-/** Memory for plans of packages that were asked for lately. */
-const PLAN_CACHE_BYTES = 32 * 1024 * 1024
 
 export interface PackageStoreOptions {
   /** Path of the repository; it is created when there is none. */
@@ -95,8 +91,8 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
   readonly #gzip: GzipIndex
   readonly #maintenance: PackMaintenance
   readonly #quarantines: Quarantines
-  readonly #plans: LRUCache<Oid, NarPlan>
-  readonly #making = new Map<Oid, Promise<NarPlan>>()
+  readonly #plans: Plans
+  readonly #planFiles: PlanFiles
   readonly #closing = new AbortController()
   readonly #background = new Set<Promise<void>>()
   #closed: Promise<void> | undefined
@@ -116,11 +112,21 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
     this.#logger = options.logger ?? silentLogger
     this.#records = new SpliceRecords(database, spliceDir)
     this.#scanner = new SpliceScanner(database, this.#records)
-    this.#bodies = new NarBodies(database, (tree) => this.#plans.delete(tree))
+    this.#bodies = new NarBodies(database, (tree) => this.#plans.forget(tree))
+    this.#planFiles = new PlanFiles({
+      directory: join(repository.ownDir, 'plans'),
+      database,
+      isServable: (plan) => this.#bodies.isServable(plan),
+      logger: this.#logger,
+    })
+    this.#plans = new Plans({
+      ...{ database, records: this.#records, files: this.#planFiles, signal: this.#closing.signal },
+      onWork: (work) => this.#inBackground(work),
+    })
     this.#gzip = new GzipIndex({
       facts,
       bodies: this.#bodies,
-      plan: (tree) => this.#makePlan(tree),
+      plan: (tree) => this.#plans.make(tree),
     })
     this.#maintenance = new PackMaintenance({
       database,
@@ -137,7 +143,6 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
       maxBytes: options.quarantineBytes ?? QUARANTINE_BYTES,
       logger: this.#logger,
     })
-    this.#plans = new LRUCache({ maxSize: PLAN_CACHE_BYTES, sizeCalculation: ({ memory }) => memory })
   }
 
   /**
@@ -238,7 +243,7 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
     if (stored === undefined) return undefined
     const { info, tree } = stored
     const commit = this.#parts.refs.get(packageRef(hash, 'result'))
-    const gzip = this.#gzip.known(await this.#plan(tree, options.signal))
+    const gzip = this.#gzip.known(await this.#plans.get(tree, options.signal))
     if (gzip === undefined) this.#prepareInBackground(tree)
     return {
       info,
@@ -268,7 +273,7 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
     options: AbortOptions = {},
   ): Promise<NarBody | undefined> {
     if (!isOid(tree) || !this.#parts.database.has(tree)) return undefined
-    const plan = await this.#plan(tree, options.signal)
+    const plan = await this.#plans.get(tree, options.signal)
     if (encoding === 'none') return this.#bodies.plain(plan)
     const gzip = this.#gzip.known(plan)
     return gzip === undefined ? undefined : this.#bodies.gzip(plan, gzip.crc32)
@@ -277,7 +282,11 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
   async listing(hash: string, options: AbortOptions = {}): Promise<string | undefined> {
     const found = await this.#stored(hash, options)
     if (found === undefined) return undefined
-    return await listTree(this.#parts.database, this.#records, found.tree, options.signal)
+    const kept = await this.#planFiles.listing(found.tree)
+    if (kept !== undefined) return kept
+    const text = await listTree(this.#parts.database, this.#records, found.tree, options.signal)
+    this.#inBackground(this.#planFiles.keepListing(found.tree, text))
+    return text
   }
 
   ingest(): IngestSession {
@@ -343,27 +352,10 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
     return parseStoredNarInfo(hash, data.toString('utf8'), this.storeDir)
   }
 
-  async #plan(tree: Oid, signal?: AbortSignal): Promise<NarPlan> {
-    const cached = this.#plans.get(tree)
-    if (cached !== undefined) return cached
-    // Who asks while a plan is being made waits for that one. It is made to its end, whoever leaves.
-    const making = this.#making.get(tree) ?? this.#makePlan(tree)
-    const plan = await making
-    signal?.throwIfAborted()
-    return plan
-  }
-
-  #makePlan(tree: Oid): Promise<NarPlan> {
-    const making = makePlan(this.#parts.database, this.#records, tree, this.#closing.signal)
-      .then((plan) => {
-        this.#plans.set(tree, plan)
-        return plan
-      })
-      .finally(() => {
-        if (this.#making.get(tree) === making) this.#making.delete(tree)
-      })
-    this.#making.set(tree, making)
-    return making
+  /** Work that is waited for when the store is closed. It must not fail. */
+  #inBackground(started: Promise<void>): void {
+    const work = started.finally(() => this.#background.delete(work))
+    this.#background.add(work)
   }
 
   /** Looks at packs that something else wrote, and works out the gzip form, so that later requests get it. */
@@ -380,7 +372,6 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
             this.#logger.warn({ tree, err: error }, `cannot work out the gzip form: ${errorMessage(error)}`)
         },
       )
-      .finally(() => this.#background.delete(work))
-    this.#background.add(work)
+    this.#inBackground(work)
   }
 }
