@@ -8,6 +8,7 @@ import type { Figure } from './figures.ts'
 import { FramingCache } from './framing-cache.ts'
 import { LoadClient } from './load-client.ts'
 import { measureIngest } from './measure-ingest.ts'
+import { measureLarge } from './measure-large.ts'
 import { measureScale } from './measure-scale.ts'
 import { measureNarinfos, measureNars, type ServingCaches } from './measure-serving.ts'
 import { measureSubstitution } from './measure-substitution.ts'
@@ -31,6 +32,8 @@ const QUICK = { narBytes: 100e6, narinfosInTurn: 200, narinfosAtOnce: 2_000 }
  * @throws Error when something failed or a cache served anything wrong; the signal's reason when it fires
  */
 export async function bench(options: Options, signal: AbortSignal): Promise<Results> {
+  if (options.onlyExtra)
+    return { set: { name: 'none', paths: 0, narSize: 0 }, figures: await measureExtra(options, signal) }
   const turns = { rounds: options.rounds, signal }
   const sizes = options.quick ? QUICK : FULL
   await using stack = new AsyncDisposableStack()
@@ -68,14 +71,19 @@ export async function bench(options: Options, signal: AbortSignal): Promise<Resu
     unit: 'MB',
     product: [atStart / 1e6],
   }
-  const scale =
-    options.scale === undefined
-      ? []
-      : await measureScale(options.scale, (what) => progress(`many packages: ${what}`), signal)
   return {
     set: { name: set.name, paths: set.closure.length, narSize: set.narSize },
-    figures: [...figures, ...narinfos, ...nars, warmUp, ...copies, ...scale],
+    figures: [...figures, ...narinfos, ...nars, warmUp, ...copies, ...(await measureExtra(options, signal))],
   }
+}
+
+/** What is measured only when it is asked for. */
+async function measureExtra({ scale, large, quick }: Options, signal: AbortSignal): Promise<Figure[]> {
+  const many =
+    scale === undefined ? [] : await measureScale(scale, (what) => progress(`many packages: ${what}`), signal)
+  return large
+    ? [...many, ...(await measureLarge(quick, (what) => progress(`large packages: ${what}`), signal))]
+    : many
 }
 
 async function openCaches(

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DeflatePool } from '../../src/git/deflate/pool.ts'
-import type { Oid } from '../../src/git/oid.ts'
+import { hashObject, type Oid } from '../../src/git/oid.ts'
 import { PackWriter } from '../../src/git/pack/writer.ts'
 import { packageRef } from '../../src/git/refs/package-refs.ts'
 import { Repository } from '../../src/git/repository.ts'
@@ -15,10 +15,20 @@ import { storePathOf } from '../support/memory-source.ts'
 import { file, makePackage } from '../support/packages.ts'
 
 /** Contents that differ: a million packages of one file each need not have a million files. */
-const CONTENTS = 1000
+export const CONTENTS = 1000
 /** Packages whose objects are in one pack. */
 const PACKAGES_A_PACK = 250_000
 const PACKED_REFS_HEADER = '# pack-refs with: peeled fully-peeled sorted \n'
+
+/** The tree of a package, by its number. */
+export function treeOf(number: number): Oid {
+  const blob = hashObject('blob', Buffer.from(contentsOf(number)))
+  return hashObject('tree', encodeTree([{ mode: MODE.file, name: SINGLE_FILE, oid: blob }]))
+}
+
+function contentsOf(number: number): string {
+  return `contents ${number % CONTENTS}\n`
+}
 
 /** The hash part of a package, by its number. */
 export function hashOf(number: number): string {
@@ -41,7 +51,7 @@ export async function makeManyPackages(path: string, count: number): Promise<voi
       const { tmpDir, objectsDir, ownDir } = repository
       const writer = await PackWriter.create({ tmpDir, pool, level: 1, has: (oid) => written.has(oid) })
       for (let number = first; number < Math.min(count, first + PACKAGES_A_PACK); number++) {
-        const contents = `contents ${number % CONTENTS}\n`
+        const contents = contentsOf(number)
         const references = number === 0 ? [] : [Math.floor(number / 2)]
         const { info } = makePackage(nameOf(number), file(contents), references.map(nameOf))
         const blob = writer.object('blob', Buffer.from(contents))

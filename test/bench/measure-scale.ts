@@ -10,16 +10,16 @@ import { freePort, stopChild } from '../support/process.ts'
 import type { Figure } from './figures.ts'
 import { folderSize } from './folder-size.ts'
 import { HttpConnection } from './http-connection.ts'
-import { hashOf, makeManyPackages } from './many-packages.ts'
+import { CONTENTS, hashOf, makeManyPackages, treeOf } from './many-packages.ts'
+import { measureScaleMesh } from './measure-scale-mesh.ts'
 import { NODE_FLAGS } from './node-flags.ts'
-import { peakMemory } from './process-stats.ts'
+import { cpuSeconds, peakMemory } from './process-stats.ts'
 import { quantile } from './stats.ts'
 
 const LOOKUPS = 100_000
 const REQUESTS = 2_000
-const LISTED = 20_000
 const LINE_FEED = 10
-/** A node of a mesh makes an inventory for its peers when it starts, and serves when that is done. */
+/** A node of a mesh makes an inventory for its peers when it starts: that is measured apart. */
 const WITHOUT_MESH = { GACHIX__MESH__ENABLED: 'false' }
 /** Milliseconds between two attempts to get a first answer. */
 const POLL = 5
@@ -54,9 +54,12 @@ export async function measureRepository(
   onProgress('serving them')
   await measureNode(repository, count, add)
   signal.throwIfAborted()
-  onProgress('looking them up, adding and listing')
+  onProgress('looking them up and adding')
   await measureStore(repository, count, add)
-  return figures
+  signal.throwIfAborted()
+  onProgress('two nodes of a mesh')
+  // One was added.
+  return [...figures, ...(await measureScaleMesh(repository, count + 1, signal))]
 }
 
 type Add = (name: string, unit: string, ...product: number[]) => void
@@ -71,11 +74,14 @@ async function measureNode(repository: string, count: number, add: Add): Promise
     const connection = await firstAnswer(child, port, `/${hashOf(0)}.narinfo`)
     add('start of the program to the first narinfo', 's', (performance.now() - began) / 1000)
     add('peak memory by then', 'MB', peakMemory(child.pid!) / 1e6)
-    const ask = async (path: (number: number) => string, expected: number): Promise<Float64Array> => {
+    const ask = async (
+      path: (number: number, index: number) => string,
+      expected: number,
+    ): Promise<Float64Array> => {
       const latencies = new Float64Array(REQUESTS)
       for (let i = 0; i < REQUESTS; i++) {
         const asked = performance.now()
-        const { status } = await connection.get(path(Math.floor((i * count) / REQUESTS)))
+        const { status } = await connection.get(path(Math.floor((i * count) / REQUESTS), i))
         latencies[i] = performance.now() - asked
         if (status !== expected) throw new Error(`status ${status} instead of ${expected}`)
       }
@@ -89,28 +95,47 @@ async function measureNode(repository: string, count: number, add: Add): Promise
     add('narinfo, later requests, median', 'ms', quantile(again, 0.5))
     add('narinfo of a package that is not there, median', 'ms', quantile(missing, 0.5))
     add('peak memory after these requests', 'MB', peakMemory(child.pid!) / 1e6)
+    const nars = await ask((_number, index) => `/nar/${treeOf(index % CONTENTS)}.nar`, 200)
+    add('plain NAR, first request for each tree, median', 'ms', quantile(nars.subarray(0, CONTENTS), 0.5))
+    add('plain NAR, later requests, median', 'ms', quantile(nars.subarray(CONTENTS), 0.5))
+    add('peak memory after these requests', 'MB', peakMemory(child.pid!) / 1e6)
     connection.close()
-    const listed = Math.min(count, LISTED)
-    add(`gachix list, by the running node, the first ${listed} lines`, 's', await listing(gachix, listed))
-    add('peak memory after listing', 'MB', peakMemory(child.pid!) / 1e6)
+    for (const flags of [[], ['--json']]) {
+      const name = ['gachix list', ...flags].join(' ')
+      const before = cpuSeconds([child.pid!])
+      const { seconds, clientCpu, clientPeak } = await listing(gachix, flags, count)
+      add(`${name}, by the running node, all lines`, 's', seconds)
+      add(`${name}, CPU of the node`, 's', cpuSeconds([child.pid!]) - before)
+      add(`${name}, CPU of the command`, 's', clientCpu)
+      add(`${name}, peak memory of the node`, 'MB', peakMemory(child.pid!) / 1e6)
+      add(`${name}, peak memory of the command`, 'MB', clientPeak / 1e6)
+    }
   } finally {
     await stopChild(child)
   }
 }
 
-/** Seconds until `gachix list` has printed so many lines. */
-async function listing(gachix: Gachix, lines: number): Promise<number> {
+/** Lists all packages and throws the lines away. */
+async function listing(
+  gachix: Gachix,
+  flags: readonly string[],
+  count: number,
+): Promise<{ seconds: number; clientCpu: number; clientPeak: number }> {
   const began = performance.now()
-  const child = gachix.spawn(['list'])
+  const child = gachix.spawn(['list', ...flags])
   let printed = 0
+  let clientCpu = 0
+  let clientPeak = 0
   for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
     for (const byte of chunk) if (byte === LINE_FEED) printed++
-    if (printed >= lines) break
+    clientCpu = Math.max(clientCpu, cpuSeconds([child.pid!]))
+    clientPeak = Math.max(clientPeak, peakMemory(child.pid!))
   }
   const seconds = (performance.now() - began) / 1000
-  await stopChild(child)
-  if (printed < lines) throw new Error(`gachix list has ${printed} lines instead of ${lines}`)
-  return seconds
+  // With --json there are the brackets.
+  const lines = printed - (flags.length > 0 ? 2 : 0)
+  if (lines !== count) throw new Error(`gachix list has ${lines} lines instead of ${count}`)
+  return { seconds, clientCpu, clientPeak }
 }
 
 /** A connection on which the first answer has come. */

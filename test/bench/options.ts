@@ -9,7 +9,9 @@ export const USAGE = `npm run bench -- [OPTIONS]
   --generation A|B|both  which of the corpus (both)
   --rounds N             rounds of every figure (5; with --quick 3)
   --json FILE            write every sample to FILE
-  --scale N              a repository of N small packages as well: start, look-up, memory
+  --scale N              a repository of N small packages as well: start, look-up, list, memory, mesh
+  --large                packages of 200,000 files and of a file of 10 GB as well: first and later requests
+  --only-extra           nothing but --scale and --large
   --xz                   beside nix copy with xz too, which takes longer than all else
   --check FILE           compare the ratios with those of an earlier run (its --json), and fail where one is worse
   --quick                less of everything: says whether all works, not how fast
@@ -23,6 +25,8 @@ export interface Options {
   readonly json?: string
   readonly check?: string
   readonly scale?: number
+  readonly large: boolean
+  readonly onlyExtra: boolean
   readonly quick: boolean
   readonly xz: boolean
   readonly profile?: string
@@ -62,6 +66,8 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     rounds,
     quick,
     xz: values.xz ?? false,
+    large: values.large ?? false,
+    onlyExtra: values['only-extra'] ?? false,
   }
 }
 
@@ -80,6 +86,8 @@ function parse(args: readonly string[]) {
         scale: text,
         profile: text,
         quick: flag,
+        large: flag,
+        'only-extra': flag,
         xz: flag,
         help: { ...flag, short: 'h' },
       },
