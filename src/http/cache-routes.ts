@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { SecretKey } from '../nix/signature.ts'
 import type { OnDemand, PackageStore } from '../store/api.ts'
 import { errorMessage } from '../util/errors.ts'
@@ -6,7 +7,7 @@ import type { Exchange } from './exchange.ts'
 import { LANDING_HEADERS, landingPage } from './landing.ts'
 import { MISS_ANSWER } from './limits.ts'
 import { NarRoutes } from './nar.ts'
-import { expectedNarInfo, NarInfoRenderer, type RenderedNarInfo } from './narinfo.ts'
+import { expectedNarInfo, NARINFO_TYPE, NarInfoRenderer, type RenderedNarInfo } from './narinfo.ts'
 import { matchesEtag } from './negotiate.ts'
 import { publicUrl } from './public-url.ts'
 import { matchRoute, type Route } from './route.ts'
@@ -37,6 +38,8 @@ export interface CacheComponents {
 }
 
 const METHODS = 'GET, HEAD'
+/** Length of `/<hash part>.narinfo`. */
+const NARINFO_PATH_LENGTH = 41
 
 /** The routes of the binary cache. */
 export class CacheRoutes {
@@ -57,6 +60,13 @@ export class CacheRoutes {
     this.#cacheInfo = Buffer.from(
       `StoreDir: ${store.storeDir}\nWantMassQuery: ${settings.wantMassQuery ? 1 : 0}\nPriority: ${settings.priority}\n`,
     )
+  }
+
+  /** The answer to a request for a narinfo that is in memory, when it is the whole narinfo that is asked for. Never waits. */
+  ready({ method, url = '', headers }: IncomingMessage): RenderedNarInfo | undefined {
+    const isNarInfo = url.length === NARINFO_PATH_LENGTH && url.startsWith('/') && url.endsWith('.narinfo')
+    if (!isNarInfo || method !== 'GET' || headers['if-none-match'] !== undefined) return undefined
+    return this.#narinfos.cached(url.slice(1, -'.narinfo'.length))
   }
 
   /** Answers one request. */
@@ -136,7 +146,7 @@ export class CacheRoutes {
     if (this.#components.store.has(hash)) return this.#renderNarInfo(exchange, hash)
     if (!expected.vouched) return exchange.text(404, 'no such package here yet')
     const body = Buffer.from(expectedNarInfo(expected.info, this.#components.keys))
-    exchange.send(200, { 'Content-Type': 'text/x-nix-narinfo', 'Cache-Control': 'no-store' }, body)
+    exchange.send(200, { 'Content-Type': NARINFO_TYPE, 'Cache-Control': 'no-store' }, body)
   }
 
   async #renderNarInfo(exchange: Exchange, hash: string): Promise<void> {
@@ -183,7 +193,7 @@ export class CacheRoutes {
 }
 
 function sendNarInfo(exchange: Exchange, { body, etag }: RenderedNarInfo): void {
-  const headers = { 'Content-Type': 'text/x-nix-narinfo', ETag: etag }
+  const headers = { 'Content-Type': NARINFO_TYPE, ETag: etag }
   if (matchesEtag(exchange.header('if-none-match'), etag)) exchange.notModified(headers)
   else exchange.send(200, headers, body)
 }

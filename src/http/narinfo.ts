@@ -10,6 +10,9 @@ import type { PackageStore, StoredPackage } from '../store/api.ts'
 import type { AbortOptions } from '../util/lifecycle.ts'
 import { NARINFO_CACHE_SIZE, NARINFO_TTL, NARINFO_TTL_WITHOUT_GZIP } from './limits.ts'
 
+/** Media type of narinfos. */
+export const NARINFO_TYPE = 'text/x-nix-narinfo'
+
 /** URL of a tree's plain NAR, relative to the cache's root. It works for ever. */
 export function plainNarUrl(tree: string): string {
   return `nar/${tree}.nar`
@@ -72,6 +75,8 @@ export interface RenderedNarInfo {
   readonly body: string
   /** Strong, with its quotes. */
   readonly etag: string
+  /** Names and values of the headers of the whole answer, one after the other, as `writeHead` takes them. */
+  readonly headers: string[]
 }
 
 interface Entry extends RenderedNarInfo {
@@ -138,6 +143,7 @@ export class NarInfoRenderer {
     return {
       body: bytes.toString('latin1'),
       etag,
+      headers: ['Content-Type', NARINFO_TYPE, 'ETag', etag, 'Content-Length', String(bytes.length)],
       fingerprint: signed,
       signatures,
       expires: this.#now() + ttl,

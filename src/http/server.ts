@@ -59,6 +59,7 @@ export class HttpServer implements Startable {
     this.#runner = new RequestRunner(
       (exchange) => gitRoutes?.handle(exchange) ?? routes.handle(exchange),
       logger,
+      (req) => routes.ready(req),
     )
     this.#listener = new Listener(this.#runner.listener, { ...DEFAULT_TIMEOUTS, ...settings.timeouts })
   }

@@ -111,6 +111,34 @@ test('If-None-Match is answered with 304', async (t) => {
   }
 })
 
+test('a narinfo that is in memory is answered like one that is read', async (t) => {
+  const { logger, lines } = recordingLogger()
+  const cache = await Cache.start(t, { logger })
+  const { hash } = cache.store.put('a')
+  const path = `/${hash}.narinfo`
+  const read = await cache.get(path)
+  cache.store.fault = new Error('nothing is read for this')
+  const known = await cache.get(path)
+  for (const { headers } of [read, known]) delete headers.date
+  assert.deepEqual(known, read)
+  assert.equal(lines.filter(({ message }) => message === 'request').length, 2)
+
+  const etag = String(read.headers.etag)
+  assert.equal((await cache.get(path, { 'if-none-match': etag })).status, 304)
+  assert.equal((await cache.get(path, { 'if-none-match': '"other"' })).body.toString(), read.body.toString())
+  assert.equal((await cache.head(path)).body.length, 0)
+  const requests = [`GET /${ABSENT}.narinfo`, `GET ${path}`, 'GET /nix-cache-info', `GET ${path}`]
+  const answers = await cache.raw(
+    `${requests.map((line) => `${line} HTTP/1.1\r\nHost: x\r\n\r\n`).join('')}GET ${path} HTTP/1.0\r\n\r\n`,
+  )
+  const bodies = answers.split(/HTTP\/1\.1 \d+ [\s\S]*?\r\n\r\n/).slice(1)
+  const text = read.body.toString()
+  assert.deepEqual(bodies.toSpliced(2, 1), ['no such package here\n', text, text, text])
+
+  cache.store.remove(hash)
+  assert.equal((await cache.get(path)).status, 404)
+})
+
 test('health tells version and number of packages', async (t) => {
   const cache = await Cache.start(t)
   cache.store.put('a')
