@@ -79,10 +79,12 @@ export class Workspace {
    */
   static async open(init: WorkspaceInit, options: WorkspaceOptions = {}): Promise<Workspace> {
     const { path, storeDir, compressionLevel } = init.config.store
+    const { workers } = init.config.server
     const store = await GitPackageStore.open({
       path,
       storeDir,
       compressionLevel,
+      ...(workers > 0 && { inflateWorkers: workers }),
       logger: init.logger,
       shortLived: options.controlSocket === undefined,
       ...options,

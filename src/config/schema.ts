@@ -176,6 +176,12 @@ export const SETTINGS = {
       unit: 'NAR responses at a time',
       description: 'Further NAR requests are answered with 503 until one of the running ones has ended.',
     }),
+    workers: setting(integer(0, 256), {
+      default: 0,
+      unit: 'threads',
+      description:
+        'Threads that unpack NARs for clients that ask for them uncompressed, beside the one that answers all requests; 0 means one for each core.',
+    }),
   },
 } as const
 

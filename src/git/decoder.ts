@@ -1,12 +1,15 @@
 /**
- * A zlib decoder that is used again for stream after stream, at once and in memory that lies ready.
+ * A deflate decoder that is used again for stream after stream, at once and in memory that lies ready.
  *
  * `inflateSync` makes a decoder for each call and tells the garbage collector of the 10 KB and more that it takes, and zlib's stream
  * class gives every piece in memory of its own: both cost more in collections than in inflating. The decoder beneath the stream
  * class can be used again: `_handle` and `_writeState` are not documented, but have been as they are since Node 9, and libraries
  * for PNG and tar rest on them. Where they are not as expected there is no decoder, and who wanted one does it as documented.
  */
-import { constants, createInflate, type Inflate } from 'node:zlib'
+import { constants, createInflate, createInflateRaw, type Inflate, type InflateRaw } from 'node:zlib'
+
+/** The form of streams: zlib's, with header and Adler-32 (RFC 1950), or deflate alone (RFC 1951). */
+export type DeflateForm = 'zlib' | 'raw'
 
 /** What one step of a decoder came to. */
 export interface DecoderStep {
@@ -16,7 +19,7 @@ export interface DecoderStep {
   readonly used: number
 }
 
-/** Decodes zlib streams (RFC 1950), one at a time. */
+/** Decodes streams, one at a time. */
 export interface Decoder {
   /** Begins with another stream. */
   reset(): void
@@ -30,8 +33,9 @@ export interface Decoder {
 }
 
 /** A decoder where Node has one to offer. */
-export function createDecoder(): Decoder | undefined {
-  const stream = createInflate() as Inflate & Partial<Internals>
+export function createDecoder(form: DeflateForm = 'zlib'): Decoder | undefined {
+  const stream: (Inflate | InflateRaw) & Partial<Internals> =
+    form === 'zlib' ? createInflate() : createInflateRaw()
   const { _handle: handle, _writeState: state } = stream
   if (typeof handle?.writeSync !== 'function' || typeof handle.reset !== 'function') return undefined
   if (!(state instanceof Uint32Array) || state.length !== 2) return undefined
@@ -61,12 +65,12 @@ interface Handle {
 
 class HandleDecoder implements Decoder {
   /** Frees the handle when it is collected. */
-  readonly stream: Inflate
+  readonly stream: Inflate | InflateRaw
   readonly #handle: Handle
   readonly #state: Uint32Array
   #error: Error | undefined
 
-  constructor(stream: Inflate, handle: Handle, state: Uint32Array) {
+  constructor(stream: Inflate | InflateRaw, handle: Handle, state: Uint32Array) {
     this.stream = stream
     this.#handle = handle
     this.#state = state

@@ -1,11 +1,11 @@
-/** Inflating small zlib streams one after the other, with one decoder where that is possible (`decoder.ts`). */
-import { inflateSync } from 'node:zlib'
-import { createDecoder, type Decoder, type DecoderStep } from './decoder.ts'
+/** Inflating small deflate streams one after the other, with one decoder where that is possible (`decoder.ts`). */
+import { inflateRawSync, inflateSync } from 'node:zlib'
+import { createDecoder, type Decoder, type DecoderStep, type DeflateForm } from './decoder.ts'
 
 /** Inflates streams that lie in memory into memory that lies ready, at once. */
 export interface SmallInflater {
   /**
-   * Inflates the zlib stream at the beginning of `raw`. What follows the stream is not looked at.
+   * Inflates the stream at the beginning of `raw`. What follows the stream is not looked at.
    *
    * @param target memory for the content, one byte longer than it: that it is not filled tells that the stream is whole
    * @returns when the target is full, the content may be longer
@@ -15,9 +15,9 @@ export interface SmallInflater {
 }
 
 /** A decoder that is used again where Node has one to offer. */
-export function createSmallInflater(): SmallInflater {
-  const decoder = createDecoder()
-  return decoder === undefined ? new FreshInflater() : new ReusedInflater(decoder)
+export function createSmallInflater(form: DeflateForm = 'zlib'): SmallInflater {
+  const decoder = createDecoder(form)
+  return decoder === undefined ? new FreshInflater(form) : new ReusedInflater(decoder)
 }
 
 class ReusedInflater implements SmallInflater {
@@ -35,10 +35,16 @@ class ReusedInflater implements SmallInflater {
 
 /** As documented, and slower. */
 export class FreshInflater implements SmallInflater {
+  readonly #inflateSync: typeof inflateSync
+
+  constructor(form: DeflateForm = 'zlib') {
+    this.#inflateSync = form === 'zlib' ? inflateSync : inflateRawSync
+  }
+
   inflate(raw: Uint8Array, target: Uint8Array): DecoderStep {
     try {
       const { buffer, engine } = inform(
-        inflateSync(raw, {
+        this.#inflateSync(raw, {
           info: true,
           maxOutputLength: target.length,
           chunkSize: Math.max(target.length, 64),

@@ -12,12 +12,15 @@ export function createBodyChunks(): ChunkPool {
   return new ChunkPool(BODY_CHUNK, FREE_CHUNKS)
 }
 
+/** Where a writer has its chunks from. */
+export type ChunkSource = Pick<ChunkPool, 'size' | 'take'>
+
 /**
  * Collects the bytes of a body, or of a range of it, into chunks. The producer asks `skip` before it makes a piece,
  * so that what lies before the range costs nothing.
  */
 export class BodyWriter {
-  readonly #pool: ChunkPool
+  readonly #pool: ChunkSource
   readonly #end: number
   /** Where the range begins in the body. */
   readonly start: number
@@ -28,7 +31,7 @@ export class BodyWriter {
   #used = 0
   readonly #ready: Buffer[] = []
 
-  constructor(pool: ChunkPool, start: number, end: number) {
+  constructor(pool: ChunkSource, start: number, end: number) {
     this.#pool = pool
     this.start = start
     this.#end = end

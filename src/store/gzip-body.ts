@@ -12,7 +12,7 @@ export async function* gzipBody(reading: Reading, crc32: number): AsyncGenerator
   const { plan, out, gather } = reading
   try {
     out.write(gzipHeader())
-    yield* splicedFiles(reading, 0)
+    yield* splicedFiles(reading, { first: 0, end: plan.count, last: true })
     if (!out.done) out.write(gzipEnd(crc32, plan.narSize))
     yield* remainingChunks(out)
   } finally {

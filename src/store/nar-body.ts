@@ -8,6 +8,7 @@ import { BodyWriter, createBodyChunks } from './body-writer.ts'
 import { gzipBody } from './gzip-body.ts'
 import { PackGather } from './pack-gather.ts'
 import { PackReads } from './pack-reads.ts'
+import type { PartInflater } from './part-inflater.ts'
 import { plainBody } from './plain-body.ts'
 import type { NarPlan } from './plan.ts'
 import type { Reading } from './reading.ts'
@@ -16,17 +17,22 @@ import type { Reading } from './reading.ts'
 export class NarBodies {
   readonly #database: ObjectDatabase
   readonly #onStale: (tree: Oid) => void
+  readonly #inflater: PartInflater | undefined
   readonly #chunks = createBodyChunks()
   readonly #reads = new PackReads()
   #places = new WeakMap<NarPlan, BlobPlaces>()
   /** Of the packs that `#places` know. */
   #generation: number
 
-  /** @param onStale told of a tree whose plan no longer describes the packs */
-  constructor(database: ObjectDatabase, onStale: (tree: Oid) => void) {
+  /**
+   * @param onStale told of a tree whose plan no longer describes the packs
+   * @param inflater inflates parts of plain NARs on several threads; without it each NAR is inflated as one stream
+   */
+  constructor(database: ObjectDatabase, onStale: (tree: Oid) => void, inflater?: PartInflater) {
     this.#database = database
     this.#generation = database.generation
     this.#onStale = onStale
+    this.#inflater = inflater
   }
 
   /** Whether a pack has every blob of a plan as the plan has it. What is looked up for that need not be when the NAR is read. */
@@ -51,9 +57,13 @@ export class NarBodies {
       size: plan.narSize,
       read: (range = whole(plan.narSize), { signal } = {}) => {
         checkRange(range, plan.narSize)
-        const deflated = new BodyWriter(this.#chunks, 0, Infinity)
         const nar = new BodyWriter(this.#chunks, range.start, range.end)
-        return plainBody(this.#reading(plan, deflated, signal), nar, (chunk) => this.#chunks.give(chunk))
+        const reading = (out: BodyWriter) => this.#reading(plan, out, signal)
+        return plainBody(
+          { plan, signal, reading, inflater: this.#inflater, chunks: this.#chunks },
+          range,
+          nar,
+        )
       },
       recycle: (chunk) => this.#chunks.give(chunk),
     }

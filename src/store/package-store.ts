@@ -36,6 +36,7 @@ import { listTree } from './listing.ts'
 import { PackMaintenance } from './maintenance.ts'
 import { NarBodies } from './nar-body.ts'
 import { PackageChanges, type PackageListener } from './package-changes.ts'
+import { PartInflater } from './part-inflater.ts'
 import { PlanFiles } from './plan-files.ts'
 import { Plans } from './plans.ts'
 import { QUARANTINE_BYTES, Quarantines, removeStale } from './quarantine/quarantines.ts'
@@ -50,6 +51,8 @@ export interface PackageStoreOptions {
   storeDir?: string
   /** zlib level for new objects, 1 to 9. */
   compressionLevel?: number
+  /** Most threads that inflate NARs for who wants them plain; one a core unless given. */
+  inflateWorkers?: number
   logger?: Logger
   /** The store is opened for one task: packs are merged at the end, and only where that is quickly done. */
   shortLived?: boolean
@@ -87,6 +90,7 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
   readonly #logger: Logger
   readonly #records: SpliceRecords
   readonly #scanner: SpliceScanner
+  readonly #inflater: PartInflater
   readonly #bodies: NarBodies
   readonly #gzip: GzipIndex
   readonly #maintenance: PackMaintenance
@@ -112,7 +116,8 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
     this.#logger = options.logger ?? silentLogger
     this.#records = new SpliceRecords(database, spliceDir)
     this.#scanner = new SpliceScanner(database, this.#records)
-    this.#bodies = new NarBodies(database, (tree) => this.#plans.forget(tree))
+    this.#inflater = new PartInflater(options.inflateWorkers)
+    this.#bodies = new NarBodies(database, (tree) => this.#plans.forget(tree), this.#inflater)
     this.#planFiles = new PlanFiles({
       directory: join(repository.ownDir, 'plans'),
       database,
@@ -334,6 +339,7 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
     const { refs, database, facts, lock } = this.#parts
     try {
       await this.#pool.close()
+      await this.#inflater.close()
       this.#records.close()
       facts.close()
       database.close()

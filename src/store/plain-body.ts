@@ -1,115 +1,207 @@
-import { crc32, createInflateRaw, type InflateRaw } from 'node:zlib'
-import { FINAL_BLOCK } from '../git/deflate/chunk.ts'
+import { crc32 } from 'node:zlib'
 import { CorruptObjectError } from '../git/object-errors.ts'
-import { AbortedError } from '../util/errors.ts'
-import { BODY_CHUNK, type BodyWriter } from './body-writer.ts'
+import { crc32Combine } from '../git/splice/crc32-combine.ts'
+import type { ChunkPool } from '../util/chunk-pool.ts'
+import type { ByteRange } from './api.ts'
+import { BODY_CHUNK, BodyWriter } from './body-writer.ts'
+import { inflatedStream, isDeflateError, releasePiece } from './inflated-stream.ts'
+import { type NarPart, narParts, wholePart } from './nar-parts.ts'
+import type { InflatedPart, PartInflater } from './part-inflater.ts'
 import type { NarPlan } from './plan.ts'
 import { completeChunks, type Reading, remainingChunks } from './reading.ts'
-import { splicedFiles } from './spliced-files.ts'
+
+/** Bytes of NAR that are inflated before they are needed, where threads have little to do. */
+const INFLATED_AHEAD = 2 * 1024 * 1024
+
+/** What a plain body is made from. */
+export interface PlainSource {
+  readonly plan: NarPlan
+  readonly signal: AbortSignal | undefined
+  /** The state of a reading that writes to a writer. Each part is read for itself. */
+  readonly reading: (out: BodyWriter) => Reading
+  /** Inflates parts on worker threads; without it all is inflated as one stream. */
+  readonly inflater: PartInflater | undefined
+  /** Memory for deflated streams. */
+  readonly chunks: ChunkPool
+}
 
 /**
- * A NAR as it is, or a range of it. The stream that gzip NARs consist of is put together and inflated as one: that takes no stream and no buffers for each of thousands of small files. Inflating is
- * done by other threads, while the next chunk is put together.
+ * A NAR as it is, or a range of it, from the stream that gzip NARs consist of. That is inflated in parts, several at a time by as
+ * many threads; a part with a large file is inflated piece by piece.
  *
- * @param reading whose writer takes the deflated stream, without a bound
  * @param nar takes the NAR
- * @param recycle told of the chunks of the deflated stream once they have been inflated
- * @throws CorruptObjectError when what comes out is not the NAR that the plan describes
+ * @throws CorruptObjectError when what comes out is not the NAR that the plan describes; InflateWorkerError
  */
 export async function* plainBody(
-  reading: Reading,
+  source: PlainSource,
+  range: ByteRange,
   nar: BodyWriter,
-  recycle: (chunk: Buffer) => void,
 ): AsyncGenerator<Buffer, void> {
-  const { plan, signal } = reading
-  const first = plan.startBefore(nar.start)
-  const inflater = createInflateRaw({ chunkSize: BODY_CHUNK })
-  const feeding = feed(deflatedFrom(reading, first.file), inflater, recycle)
-  // It is awaited below; a failure reaches the reader through the inflater.
-  feeding.catch(() => {})
-  nar.pass(first.offset)
-  let crc: number | undefined = first.offset === 0 ? 0 : undefined
-  let size = first.offset
+  const { plan, signal } = source
+  const parts = new PartsAhead(source, range)
+  const { offset } = plan.startBefore(range.start)
+  const check = new NarCheck(plan, offset)
+  nar.pass(offset)
   try {
-    for await (const piece of inflater as AsyncIterable<Buffer>) {
-      signal?.throwIfAborted()
-      size += piece.length
-      if (size > plan.narSize) throw damaged(plan, `they inflate to more than ${plan.narSize} bytes`)
-      if (crc !== undefined) crc = crc32(piece, crc)
-      // The last bytes are not given away before all of them are known to be right.
-      if (size === plan.narSize && (crc ?? plan.crc32) !== (plan.crc32 ?? crc))
-        throw damaged(plan, 'their checksum is another')
-      nar.write(piece)
-      release(piece)
-      if (nar.ready) yield* completeChunks(nar)
-      if (nar.done) break
+    for (let part = parts.next(); part !== undefined && !nar.done; part = parts.next()) {
+      for await (const piece of part) {
+        signal?.throwIfAborted()
+        check.take(piece)
+        yield* written(nar, piece.content)
+        if (nar.done) break
+      }
     }
-    if (!nar.done) throw damaged(plan, `they inflate to ${size} bytes instead of ${plan.narSize}`)
+    if (!nar.done) throw check.short()
     yield* remainingChunks(nar)
   } catch (error) {
-    throw isDeflateError(error) ? damaged(plan, (error as Error).message, error) : error
+    throw isDeflateError(error) ? damaged(plan, error.message, error) : error
   } finally {
-    inflater.destroy()
-    await feeding.catch(() => {})
+    await parts.end()
   }
 }
 
-/**
- * Frees the memory of a piece at once, when the inflater has filled it to its end and so is done with it. Left to the garbage
- * collector, these buffers would cost full collections, as V8 counts their memory apart from its heap.
- */
-function release({ buffer, byteOffset, byteLength }: Buffer): void {
-  if (buffer instanceof ArrayBuffer && byteLength > 0 && byteOffset + byteLength === BODY_CHUNK)
-    buffer.transfer(0)
-}
-
-/** The NAR from a file's framing on, as one deflate stream. */
-async function* deflatedFrom(reading: Reading, first: number): AsyncGenerator<Buffer, void> {
-  const { out, gather } = reading
-  try {
-    yield* splicedFiles(reading, first)
-    out.write(FINAL_BLOCK)
-    yield* remainingChunks(out)
-  } finally {
-    gather.release()
+/** Writes a piece; yields the chunks that become complete. */
+function* written(nar: BodyWriter, content: Buffer): Generator<Buffer, void> {
+  for (let at = 0; at < content.length; at += BODY_CHUNK) {
+    nar.write(content, at, Math.min(at + BODY_CHUNK, content.length))
+    if (nar.ready) yield* completeChunks(nar)
   }
 }
 
-/** Has a stream inflated, a chunk after the other. When it fails, so does the inflater. */
-async function feed(
-  chunks: AsyncIterable<Buffer>,
-  inflater: InflateRaw,
-  recycle: (chunk: Buffer) => void,
-): Promise<void> {
-  try {
-    for await (const chunk of chunks) {
-      await inflate(inflater, chunk)
-      recycle(chunk)
+/** The next bytes of the NAR. Their memory is good until the next are asked for. */
+interface Piece {
+  readonly content: Buffer
+  /** Of the content, where it has been worked out. */
+  readonly crc32?: number
+}
+
+/** A part whose turn has not come. */
+interface Ahead {
+  readonly size: number
+  readonly pieces: AsyncIterable<Piece>
+  /** To be called when its turn never comes. */
+  readonly drop?: () => void
+}
+
+/** The parts of a NAR in order, some of them inflated before they are asked for. */
+class PartsAhead {
+  readonly #source: PlainSource
+  readonly #parts: Iterator<NarPart, void>
+  readonly #ahead: Ahead[] = []
+  readonly #running = new Set<Promise<unknown>>()
+  #bytes = 0
+
+  constructor(source: PlainSource, { start, end }: ByteRange) {
+    const { plan, inflater } = source
+    this.#source = source
+    this.#parts = inflater === undefined ? [wholePart(plan, start)].values() : narParts(plan, start, end)
+  }
+
+  /** The next part; `undefined` when there is none. */
+  next(): AsyncIterable<Piece> | undefined {
+    this.#fill()
+    const next = this.#ahead.shift()
+    if (next === undefined) return undefined
+    this.#bytes -= next.size
+    // Another is inflated while this one is sent.
+    this.#fill()
+    return next.pieces
+  }
+
+  /** Resolves when nothing reads or inflates any more. */
+  async end(): Promise<void> {
+    for (const { drop } of this.#ahead) drop?.()
+    await Promise.allSettled(this.#running)
+  }
+
+  #fill(): void {
+    while (this.#ahead.length === 0 || (this.#mayGoAhead() && this.#bytes < INFLATED_AHEAD)) {
+      const { done, value: part } = this.#parts.next()
+      if (done === true) return
+      this.#bytes += part.size
+      this.#ahead.push(this.#start(part))
     }
-    inflater.end()
-  } catch (error) {
-    inflater.destroy(error as Error)
-    throw error
+  }
+
+  #mayGoAhead(): boolean {
+    const { inflater } = this.#source
+    return inflater?.idle === true && inflater.ready
+  }
+
+  /** On a worker thread when there is memory for it, and it is not to be inflated piece by piece. */
+  #start(part: NarPart): Ahead {
+    const { inflater } = this.#source
+    if (part.atOnce && inflater?.ready === true) return this.#atOnce(inflater, part)
+    return { size: part.size, pieces: this.#stream(part) }
+  }
+
+  #atOnce(inflater: PartInflater, part: NarPart): Ahead {
+    const { plan, reading } = this.#source
+    const inflating = inflater.inflate(reading, part)
+    this.#running.add(inflating)
+    // A failure is told to who reads the part, if anybody does.
+    inflating.catch(() => {}).finally(() => this.#running.delete(inflating))
+    return { size: part.size, pieces: inflated(plan, inflating), drop: () => void release(inflating) }
+  }
+
+  async *#stream(part: NarPart): AsyncGenerator<Piece, void> {
+    const { reading, chunks } = this.#source
+    const out = new BodyWriter(chunks, 0, Infinity)
+    for await (const content of inflatedStream(reading(out), part, (chunk) => chunks.give(chunk))) {
+      yield { content }
+      releasePiece(content)
+    }
   }
 }
 
-/** Hands a chunk to the inflater and waits until it has been inflated; rejects when the inflater is destroyed meanwhile. */
-function inflate(inflater: InflateRaw, chunk: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // A destroyed stream forgets the callback of a write that waits for its reader.
-    const closed = () => reject(new AbortedError('nobody reads the NAR any more'))
-    inflater.once('close', closed)
-    inflater.write(chunk, (error) => {
-      inflater.off('close', closed)
-      if (error) reject(error)
-      else resolve()
-    })
-  })
+async function* inflated(
+  plan: NarPlan,
+  inflating: Promise<InflatedPart | string>,
+): AsyncGenerator<Piece, void> {
+  try {
+    const result = await inflating
+    if (typeof result === 'string') throw damaged(plan, result)
+    yield result
+  } finally {
+    await release(inflating)
+  }
 }
 
-function isDeflateError(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException | null)?.code
-  return code?.startsWith('Z_') === true
+/** Gives the memory of a part back once it has been inflated. */
+async function release(inflating: Promise<InflatedPart | string>): Promise<void> {
+  const result = await inflating.catch(() => undefined)
+  if (typeof result === 'object') result.release()
+}
+
+/** Compares what comes out with what the plan says. The last bytes are not given away before all of them are known to be right. */
+class NarCheck {
+  readonly #plan: NarPlan
+  #size: number
+  /** Unknown for what does not begin at the beginning. */
+  #crc: number | undefined
+
+  /** @param offset where in the NAR it begins */
+  constructor(plan: NarPlan, offset: number) {
+    this.#plan = plan
+    this.#size = offset
+    this.#crc = offset === 0 ? 0 : undefined
+  }
+
+  /** @throws CorruptObjectError */
+  take({ content, crc32: own }: Piece): void {
+    const plan = this.#plan
+    this.#size += content.length
+    if (this.#size > plan.narSize) throw damaged(plan, `they inflate to more than ${plan.narSize} bytes`)
+    if (this.#crc === undefined) return
+    this.#crc = own === undefined ? crc32(content, this.#crc) : crc32Combine(this.#crc, own, content.length)
+    if (this.#size === plan.narSize && this.#crc !== (plan.crc32 ?? this.#crc))
+      throw damaged(plan, 'their checksum is another')
+  }
+
+  /** The error for a NAR that ends here. */
+  short(): CorruptObjectError {
+    return damaged(this.#plan, `they inflate to ${this.#size} bytes instead of ${this.#plan.narSize}`)
+  }
 }
 
 function damaged(plan: NarPlan, problem: string, cause?: unknown): CorruptObjectError {

@@ -8,17 +8,27 @@ import { changedEntry, completeChunks, holdPack, type Reading, writeString } fro
 /** After so many files others have their turn: those before a range are passed over without a wait. */
 const FILES_A_TURN = 8192
 
+/** Which part of a NAR: that from the framing before the first file on. */
+export interface FileRange {
+  readonly first: number
+  /** The file before whose framing it ends. */
+  readonly end: number
+  /** Whether the framing after the last file belongs to it. */
+  readonly last: boolean
+}
+
 /**
  * A NAR as deflate blocks, none of them final: framing as the plan has it, files as their packs have them. Yields chunks as they become complete. A
  * chunk is laid out first; what belongs into it is read when it is full, in few reads. At the end there is nothing that still
  * is to be read.
- *
- * @param first the file before whose framing it begins
  */
-export async function* splicedFiles(reading: Reading, first: number): AsyncGenerator<Buffer, void> {
+export async function* splicedFiles(
+  reading: Reading,
+  { first, end, last }: FileRange,
+): AsyncGenerator<Buffer, void> {
   const { plan, out, gather, signal } = reading
   const { deflatedLengths } = plan.parts
-  for (let file = first; file < plan.count && !out.done; file++) {
+  for (let file = first; file < end && !out.done; file++) {
     if (file % FILES_A_TURN === FILES_A_TURN - 1) {
       await nextTurn()
       signal?.throwIfAborted()
@@ -51,9 +61,10 @@ export async function* splicedFiles(reading: Reading, first: number): AsyncGener
       yield* completeChunks(out)
     }
   }
-  if (!out.done) writeString(out, plan.parts.framing, plan.count)
+  if (last && !out.done) writeString(out, plan.parts.framing, plan.count)
   await gather.read()
 }
+
 /** Makes room for the bytes of a spliced blob from `at` on and asks for them; gives how many have room. */
 function layOut(
   { out, gather }: Reading,

@@ -71,6 +71,7 @@ server:
   priority: 10
   want_mass_query: false
   max_transfers: 3
+  workers: 4
 `
 
 describe('settings', () => {
@@ -99,6 +100,7 @@ describe('settings', () => {
         wantMassQuery: true,
         git: true,
         maxTransfers: 256,
+        workers: 0,
       },
     })
     assert.deepEqual([...new Set([...origins.values()].map(formatOrigin))], ['default'])
@@ -136,7 +138,15 @@ describe('settings', () => {
       },
       trust: { publicKeys: [PublicKey.parse(NIXOS_KEY)] },
       mesh: MESH_DEFAULTS,
-      server: { host: '0.0.0.0', port: 0, priority: 10, wantMassQuery: false, git: true, maxTransfers: 3 },
+      server: {
+        host: '0.0.0.0',
+        port: 0,
+        priority: 10,
+        wantMassQuery: false,
+        git: true,
+        maxTransfers: 3,
+        workers: 4,
+      },
     })
     assert.equal(formatOrigin(origins.get('store.store_dir')!), 'g.yaml:5')
     assert.equal(formatOrigin(origins.get('store.ssh_private_key_path')!), 'default')

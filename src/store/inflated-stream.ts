@@ -1,0 +1,99 @@
+import type { TransformOptions } from 'node:stream'
+import { createInflateRaw, type InflateRaw, type ZlibOptions } from 'node:zlib'
+import { FINAL_BLOCK } from '../git/deflate/chunk.ts'
+import { AbortedError } from '../util/errors.ts'
+import { BODY_CHUNK } from './body-writer.ts'
+import { type Reading, remainingChunks } from './reading.ts'
+import { type FileRange, splicedFiles } from './spliced-files.ts'
+
+/** Bytes that are inflated before they are asked for, while those before are on their way. */
+const INFLATED_AHEAD = 512 * 1024
+
+/**
+ * A part of a NAR, inflated piece by piece: the stream that gzip NARs consist of is put together and inflated as one, which takes no stream
+ * and no buffers for each of thousands of small files. Other threads inflate, while the next chunk is put together. Whoever has
+ * looked at a piece frees it.
+ *
+ * @param reading whose writer takes the deflated stream, without a bound
+ * @param recycle told of the chunks of the deflated stream once they have been inflated
+ * @throws errors with zlib's codes for what is no deflate stream; whatever reading throws
+ */
+export async function* inflatedStream(
+  reading: Reading,
+  part: FileRange,
+  recycle: (chunk: Buffer) => void,
+): AsyncGenerator<Buffer, void> {
+  const options: ZlibOptions & TransformOptions = {
+    chunkSize: BODY_CHUNK,
+    readableHighWaterMark: INFLATED_AHEAD,
+  }
+  const inflater = createInflateRaw(options)
+  const feeding = feed(deflatedPart(reading, part), inflater, recycle)
+  // It is awaited below; a failure reaches the reader through the inflater.
+  feeding.catch(() => {})
+  try {
+    yield* inflater as AsyncIterable<Buffer>
+  } finally {
+    inflater.destroy()
+    await feeding.catch(() => {})
+  }
+}
+
+/**
+ * Frees the memory of a piece at once, when the inflater has filled it to its end and so is done with it. Left to the garbage
+ * collector, these buffers would cost full collections, as V8 counts their memory apart from its heap.
+ */
+export function releasePiece({ buffer, byteOffset, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && byteLength > 0 && byteOffset + byteLength === BODY_CHUNK)
+    buffer.transfer(0)
+}
+
+/** Whether zlib has thrown it. */
+export function isDeflateError(error: unknown): error is Error {
+  const code = (error as NodeJS.ErrnoException | null)?.code
+  return code?.startsWith('Z_') === true
+}
+
+/** A part of a NAR as one deflate stream. */
+async function* deflatedPart(reading: Reading, part: FileRange): AsyncGenerator<Buffer, void> {
+  const { out, gather } = reading
+  try {
+    yield* splicedFiles(reading, part)
+    out.write(FINAL_BLOCK)
+    yield* remainingChunks(out)
+  } finally {
+    gather.release()
+  }
+}
+
+/** Has a stream inflated, a chunk after the other. When it fails, so does the inflater. */
+async function feed(
+  chunks: AsyncIterable<Buffer>,
+  inflater: InflateRaw,
+  recycle: (chunk: Buffer) => void,
+): Promise<void> {
+  try {
+    for await (const chunk of chunks) {
+      await inflate(inflater, chunk)
+      recycle(chunk)
+    }
+    inflater.end()
+  } catch (error) {
+    inflater.destroy(error as Error)
+    throw error
+  }
+}
+
+/** Hands a chunk to the inflater and waits until it has been inflated; rejects when the inflater is destroyed meanwhile. */
+function inflate(inflater: InflateRaw, chunk: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // A destroyed stream forgets the callback of a write that waits for its reader.
+    const closed = () => reject(new AbortedError('nobody reads the NAR any more'))
+    inflater.once('close', closed)
+    inflater.write(chunk, (error) => {
+      inflater.off('close', closed)
+      if (error) reject(error)
+      else resolve()
+    })
+  })
+}
