@@ -3,7 +3,7 @@
 # that is allowed (root, Debian); otherwise says in one line what is missing and fails. Takes no time when all is there.
 #
 #   sh test/setup.sh           what npm test needs
-#   sh test/setup.sh install   and what builds the container image without an engine
+#   sh test/setup.sh install   and what builds the container image without an engine, and the encoder of blobs
 set -eu
 
 # Program and Debian package, one pair a line.
@@ -29,7 +29,10 @@ mount mount
 ip iproute2'
 if [ "${1:-}" = install ]; then needed="$needed
 buildah buildah
-mmdebstrap mmdebstrap"; fi
+mmdebstrap mmdebstrap
+clang-14 clang-14
+wasm-ld-14 lld-14
+patch patch"; fi
 
 missing() {
   printf '%s\n' "$needed" | while read -r program package; do

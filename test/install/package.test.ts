@@ -29,7 +29,14 @@ test('packed and installed: serve, add from a real daemon, list, use', async () 
       /^(dist\/(src|protocol|package\.json)|deploy\/|protocol\/|package\.json$|LICENSE$|[A-Z]+\.md$)/
     const strays = files.filter((path) => !wanted.test(path) || /\.(ts|map)$/.test(path))
     assert.deepEqual(strays, [], 'files of development')
-    for (const path of ['dist/src/cli/main.js', 'deploy/gachix.1', 'deploy/config.example.yaml', 'LICENSE']) {
+    for (const path of [
+      'dist/src/cli/main.js',
+      'dist/src/git/deflate/chunk.wasm',
+      'dist/src/git/deflate/chunk.wasm.LICENSE',
+      'deploy/gachix.1',
+      'deploy/config.example.yaml',
+      'LICENSE',
+    ]) {
       assert.ok(files.includes(path), path)
     }
 

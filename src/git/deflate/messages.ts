@@ -1,18 +1,22 @@
-/** What the pool and its workers say to each other: several chunks in one transferred buffer, both ways. */
+/** What a worker is started with. */
+export interface DeflateWorkerData {
+  readonly module: WebAssembly.Module
+  /** 1 to 9. */
+  readonly level: number
+}
+
+/** What the pool and its workers say to each other: contents in shared memory, in whose place the chunks come. */
 export interface DeflateRequest {
   readonly id: number
-  readonly level: number
-  /** Dictionaries and contents, one after the other. */
-  readonly bytes: ArrayBuffer
-  /** Per chunk: length of its dictionary, length of dictionary and content together. */
+  /** Contents, one after the other, and then the chunks. */
+  readonly memory: SharedArrayBuffer
+  /** Length of each content. */
   readonly lengths: readonly number[]
 }
 
 export interface DeflateReply {
   readonly id: number
-  /** The deflated chunks, one after the other; absent when `error` is there. */
-  readonly bytes?: ArrayBuffer
-  /** Per chunk: deflated length, Adler-32, CRC-32 of the content. */
+  /** Per chunk: deflated length, Adler-32, CRC-32 of the content; absent when `error` is there. */
   readonly results?: readonly number[]
   readonly error?: string
 }

@@ -1,29 +1,23 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { AbortedError, GachixError } from '../../util/errors.ts'
-import { createReclaimer } from '../../util/reclaim.ts'
 import { workerUrl } from '../../util/worker-url.ts'
 import type { EncodedChunk } from './chunk.ts'
-import type { DeflateReply, DeflateRequest } from './messages.ts'
+import { loadChunkModule } from './chunk-deflater.ts'
+import type { DeflateReply, DeflateRequest, DeflateWorkerData } from './messages.ts'
+import { Portion } from './portion.ts'
 
-/** Small chunks are collected to this many bytes before they travel: a message costs more than deflating one. */
-const BATCH_BYTES = 128 * 1024
-/** From this size on a chunk travels alone. */
-const LARGE_CHUNK = 64 * 1024
+/** Portions that wait to be used again. */
+const KEPT_PORTIONS = 16
 
-/** A worker's objects are few and short-lived; a small young generation has its buffers given back soon. */
+/** A worker's objects are few and short-lived. */
 const WORKER_LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 }
 
 export interface DeflatePoolOptions {
-  /** zlib level, 1 to 9. */
+  /** 1 to 9. */
   level: number
   /** Number of worker threads, by default one a core. */
   workers?: number
-}
-
-interface Waiting {
-  readonly resolve: (chunk: EncodedChunk) => void
-  readonly reject: (error: Error) => void
 }
 
 interface PoolWorker {
@@ -32,86 +26,68 @@ interface PoolWorker {
   load: number
 }
 
-interface Batch {
+interface Task {
   readonly worker: PoolWorker
-  readonly size: number
-  readonly waiting: readonly Waiting[]
+  readonly portion: Portion
+  readonly resolve: (chunks: EncodedChunk[]) => void
+  readonly reject: (error: Error) => void
 }
 
-/** Deflates blob chunks on worker threads, which start with the first chunk. */
+/** Deflates contents on worker threads, which start with the first portion. */
 export class DeflatePool {
   readonly #level: number
   readonly #limit: number
   readonly #workers: PoolWorker[] = []
-  readonly #batches = new Map<number, Batch>()
+  readonly #tasks = new Map<number, Task>()
+  readonly #free: Portion[] = []
+  #module: WebAssembly.Module | undefined
   #nextId = 0
-  #collected: { bytes: Uint8Array[]; lengths: number[]; waiting: Waiting[]; size: number } | undefined
   #closed = false
-  readonly #reclaim = createReclaimer()
 
   constructor(options: DeflatePoolOptions) {
     this.#level = options.level
     this.#limit = options.workers ?? availableParallelism()
   }
 
+  /** An empty portion. Who takes many without giving them back takes much memory. */
+  take(): Portion {
+    return this.#free.pop() ?? new Portion()
+  }
+
+  /** Takes back a portion that nobody uses any more, its chunks neither. */
+  give(portion: Portion): void {
+    if (this.#free.length >= KEPT_PORTIONS) return
+    portion.clear()
+    this.#free.push(portion)
+  }
+
   /**
-   * Deflates the content that follows `dictionaryLength` bytes of dictionary in `buffer`. The pool takes `buffer` over:
-   * it must own its memory and not be used again.
+   * Deflates the contents of a portion. Nobody may touch it before the promise is settled.
    *
+   * @returns the chunks, in the portion's memory
    * @throws GachixError `ERR_DEFLATE` when a worker failed, `ERR_ABORTED` when the pool was closed
    */
-  encode(buffer: Uint8Array<ArrayBuffer>, dictionaryLength: number): Promise<EncodedChunk> {
+  encode(portion: Portion): Promise<EncodedChunk[]> {
     if (this.#closed) return Promise.reject(new AbortedError('the deflate pool is closed'))
-    const { promise, resolve, reject } = Promise.withResolvers<EncodedChunk>()
-    const waiting = { resolve, reject }
-    if (buffer.length >= LARGE_CHUNK) {
-      const whole = buffer.byteLength === buffer.buffer.byteLength ? buffer : buffer.slice()
-      this.#send(whole.buffer, [dictionaryLength, buffer.length], [waiting])
-      return promise
-    }
-    if (this.#collected === undefined) {
-      this.#collected = { bytes: [], lengths: [], waiting: [], size: 0 }
-      setImmediate(() => this.#flush())
-    }
-    const collected = this.#collected
-    collected.bytes.push(buffer)
-    collected.lengths.push(dictionaryLength, buffer.length)
-    collected.waiting.push(waiting)
-    collected.size += buffer.length
-    if (collected.size >= BATCH_BYTES) this.#flush()
-    return promise
-  }
-
-  /** Ends the workers; chunks under way are rejected. */
-  async close(): Promise<void> {
-    this.#closed = true
-    const workers = [...this.#workers]
-    this.#failAll(new AbortedError('the deflate pool was closed'))
-    await Promise.all(workers.map((worker) => worker.thread.terminate()))
-  }
-
-  #flush(): void {
-    const collected = this.#collected
-    if (collected === undefined) return
-    this.#collected = undefined
-    const bytes = new Uint8Array(collected.size)
-    let offset = 0
-    for (const part of collected.bytes) {
-      bytes.set(part, offset)
-      offset += part.length
-    }
-    this.#send(bytes.buffer, collected.lengths, collected.waiting)
-  }
-
-  #send(bytes: ArrayBuffer, lengths: number[], waiting: Waiting[]): void {
-    const size = bytes.byteLength
+    const { promise, resolve, reject } = Promise.withResolvers<EncodedChunk[]>()
     const worker = this.#leastLoaded()
     const id = this.#nextId++
     // Only work under way may keep the process alive.
     if (worker.load === 0) worker.thread.ref()
-    worker.load += size
-    this.#batches.set(id, { worker, size, waiting })
-    worker.thread.postMessage({ id, level: this.#level, bytes, lengths } satisfies DeflateRequest, [bytes])
+    worker.load += portion.size
+    this.#tasks.set(id, { worker, portion, resolve, reject })
+    const { memory, lengths } = portion
+    worker.thread.postMessage({ id, memory, lengths } satisfies DeflateRequest)
+    return promise
+  }
+
+  /** Ends the workers; what is under way is rejected. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#free.length = 0
+    const workers = [...this.#workers]
+    for (const worker of workers) this.#lose(worker, new AbortedError('the deflate pool was closed'))
+    await Promise.all(workers.map((worker) => worker.thread.terminate()))
   }
 
   #leastLoaded(): PoolWorker {
@@ -122,7 +98,11 @@ export class DeflatePool {
   }
 
   #startWorker(): PoolWorker {
-    const thread = new Worker(workerUrl(import.meta.url, 'worker'), { resourceLimits: WORKER_LIMITS })
+    this.#module ??= loadChunkModule()
+    const thread = new Worker(workerUrl(import.meta.url, 'worker'), {
+      resourceLimits: WORKER_LIMITS,
+      workerData: { module: this.#module, level: this.#level } satisfies DeflateWorkerData,
+    })
     thread.on('message', (reply: DeflateReply) => this.#receive(reply))
     const worker = { thread, load: 0 }
     thread.on('error', (error) =>
@@ -138,43 +118,35 @@ export class DeflatePool {
     return worker
   }
 
-  #receive(reply: DeflateReply): void {
-    const batch = this.#batches.get(reply.id)
-    if (batch === undefined) return
-    this.#batches.delete(reply.id)
-    batch.worker.load -= batch.size
-    if (batch.worker.load === 0) batch.worker.thread.unref()
-    this.#reclaim(2 * batch.size)
-    const { bytes, results } = reply
-    if (bytes === undefined || results === undefined) {
-      const error = new GachixError('ERR_DEFLATE', `deflating failed: ${reply.error ?? 'no answer'}`)
-      for (const waiting of batch.waiting) waiting.reject(error)
+  #receive({ id, results, error }: DeflateReply): void {
+    const task = this.#tasks.get(id)
+    if (task === undefined) return
+    this.#tasks.delete(id)
+    const { worker, portion } = task
+    worker.load -= portion.size
+    if (worker.load === 0) worker.thread.unref()
+    if (results === undefined) {
+      task.reject(new GachixError('ERR_DEFLATE', `deflating failed: ${error ?? 'no answer'}`))
       return
     }
-    let offset = 0
-    batch.waiting.forEach((waiting, i) => {
-      const length = results[3 * i]!
-      const deflated = new Uint8Array(bytes, offset, length)
+    const chunks: EncodedChunk[] = []
+    for (let i = 0, offset = 0; i < results.length; i += 3) {
+      const length = results[i]!
+      const deflated = portion.bytes.subarray(offset, offset + length)
+      chunks.push({ deflated, adler32: results[i + 1]!, crc32: results[i + 2]! })
       offset += length
-      waiting.resolve({ deflated, adler32: results[3 * i + 1]!, crc32: results[3 * i + 2]! })
-    })
+    }
+    task.resolve(chunks)
   }
 
   /** A worker is gone: what it had under way fails, the others go on. */
   #lose(worker: PoolWorker, error: Error): void {
     const at = this.#workers.indexOf(worker)
     if (at >= 0) this.#workers.splice(at, 1)
-    for (const [id, batch] of this.#batches) {
-      if (batch.worker !== worker) continue
-      this.#batches.delete(id)
-      for (const waiting of batch.waiting) waiting.reject(error)
+    for (const [id, task] of this.#tasks) {
+      if (task.worker !== worker) continue
+      this.#tasks.delete(id)
+      task.reject(error)
     }
-  }
-
-  #failAll(error: Error): void {
-    const collected = this.#collected
-    this.#collected = undefined
-    for (const waiting of collected?.waiting ?? []) waiting.reject(error)
-    for (const worker of [...this.#workers]) this.#lose(worker, error)
   }
 }

@@ -1,46 +1,39 @@
-import { parentPort } from 'node:worker_threads'
-import { createReclaimer } from '../../util/reclaim.ts'
-import { encodeChunk } from './chunk.ts'
-import type { DeflateReply, DeflateRequest } from './messages.ts'
+import { parentPort, workerData } from 'node:worker_threads'
+import { ChunkDeflater } from './chunk-deflater.ts'
+import type { DeflateReply, DeflateRequest, DeflateWorkerData } from './messages.ts'
+import { PORTION_BYTES } from './portion.ts'
 
 const port = parentPort
 if (port === null) throw new Error('this module runs as a worker thread')
 
-const reclaim = createReclaimer()
+const { module, level } = workerData as DeflateWorkerData
+const deflater = new ChunkDeflater(module, level)
+/** The contents, once the chunks take their place. */
+const contents = new Uint8Array(PORTION_BYTES)
 
 port.on('message', (request: DeflateRequest) => {
-  const { byteLength } = request.bytes
+  let reply: DeflateReply
   try {
-    const reply = encodeAll(request)
-    port.postMessage(reply, reply.bytes === undefined ? [] : [reply.bytes])
-    reclaim(2 * byteLength)
+    reply = { id: request.id, results: encodeAll(request) }
   } catch (error) {
-    port.postMessage({ id: request.id, error: String(error) } satisfies DeflateReply)
+    reply = { id: request.id, error: String(error) }
   }
+  port.postMessage(reply)
 })
 
-function encodeAll(request: DeflateRequest): DeflateReply {
+function encodeAll({ memory, lengths }: DeflateRequest): number[] {
+  const shared = new Uint8Array(memory)
+  const size = lengths.reduce((sum, length) => sum + length, 0)
+  contents.set(shared.subarray(0, size))
   const results: number[] = []
-  const parts: Uint8Array[] = []
-  let total = 0
-  let offset = 0
-  for (let i = 0; i < request.lengths.length; i += 2) {
-    const length = request.lengths[i + 1]!
-    const chunk = encodeChunk(
-      new Uint8Array(request.bytes, offset, length),
-      request.lengths[i]!,
-      request.level,
-    )
-    offset += length
-    total += chunk.deflated.length
-    parts.push(chunk.deflated)
-    results.push(chunk.deflated.length, chunk.adler32, chunk.crc32)
+  let from = 0
+  let to = 0
+  for (const length of lengths) {
+    const { deflated, adler32, crc32 } = deflater.encode(contents.subarray(from, from + length))
+    shared.set(deflated, to)
+    results.push(deflated.length, adler32, crc32)
+    from += length
+    to += deflated.length
   }
-  const bytes = new Uint8Array(new ArrayBuffer(total))
-  let position = 0
-  for (const part of parts) {
-    bytes.set(part, position)
-    position += part.length
-  }
-  return { id: request.id, bytes: bytes.buffer, results }
+  return results
 }

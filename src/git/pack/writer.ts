@@ -1,14 +1,13 @@
-import type { Hash } from 'node:crypto'
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { crc32 } from 'node:zlib'
 import { GachixError } from '../../util/errors.ts'
-import { CHUNK_SIZE, deflateWhole, type EncodedChunk, FINAL_BLOCK, ZLIB_HEADER } from '../deflate/chunk.ts'
+import { deflateWhole, FINAL_BLOCK, ZLIB_HEADER } from '../deflate/chunk.ts'
 import type { DeflatePool } from '../deflate/pool.ts'
-import { createObjectHash, type GitObjectType, hashObject, type Oid } from '../oid.ts'
+import { type GitObjectType, hashObject, type Oid } from '../oid.ts'
 import { adler32Combine } from '../splice/adler32.ts'
+import { crc32Combine } from '../splice/crc32-combine.ts'
 import type { SpliceRecord } from '../splice/record.ts'
-import { BlobChunks } from './blob-chunks.ts'
+import { BlobIntake, type BlobPiece } from './blob-intake.ts'
 import { type FinishedPack, finishPack, type PackEntry } from './finish.ts'
 import { encodeEntryHeader, PACK_HEADER_BYTES } from './format.ts'
 import { PackOutput } from './output.ts'
@@ -37,24 +36,18 @@ export interface PackMark {
 interface PendingEntry {
   readonly header: Buffer
   /** Chunks that are being deflated; `undefined` once accounted for, as a large blob's must not pile up. */
-  readonly chunks: Array<Promise<EncodedChunk> | undefined>
-  /** Length of the content of each chunk. */
-  readonly lengths: number[]
+  readonly pieces: Array<BlobPiece | undefined>
   /** Chunks that have come back from the pool and are accounted for. */
   done: number
   /** Set when the content is complete: the object's id, or `null` when it turned out to be known. */
   oid: Oid | null | undefined
   /** An object that is deflated already. */
   readonly deflated?: Buffer
-  contentCrc: number
 }
 
 interface OpenBlob {
   readonly size: number
-  readonly hash: Hash
-  received: number
-  readonly chunks: BlobChunks
-  /** Only for blobs of more than one chunk, which are written before their id is known. */
+  /** Only for large blobs, which are written before their id is known. */
   entry: PendingEntry | undefined
 }
 
@@ -62,8 +55,8 @@ interface OpenBlob {
  * Writes one pack, front to back, with every blob in the canonical spliceable encoding (see `deflate/chunk.ts`).
  *
  * Contents go in synchronously, in pieces of any size; deflate and disk work behind, in order. Blobs that the
- * repository has are left out: small ones before they are deflated, large ones by taking their entry back. Memory is
- * bounded when the caller awaits `ready()` between pieces.
+ * repository has are left out: before they are deflated, large ones by taking their entry back. Memory is bounded
+ * when the caller awaits `ready()` between pieces.
  */
 export class PackWriter {
   readonly #options: PackWriterOptions
@@ -72,6 +65,7 @@ export class PackWriter {
   readonly #queue: PendingEntry[] = []
   readonly #entries: PackEntry[] = []
   readonly #known = new Set<Oid>()
+  readonly #intake: BlobIntake
   #blob: OpenBlob | undefined
   #inFlight = 0
   readonly #out: PackOutput
@@ -85,6 +79,7 @@ export class PackWriter {
     this.#file = file
     this.#path = path
     this.#out = new PackOutput(file, PACK_HEADER_BYTES)
+    this.#intake = new BlobIntake(options.pool)
   }
 
   /** Opens a new pack under a temporary name. */
@@ -110,37 +105,29 @@ export class PackWriter {
 
   /** Begins a blob of exactly `size` bytes. */
   blobStart(size: number): void {
-    if (this.#blob !== undefined) throw new Error('the previous blob is not complete')
-    const blob: OpenBlob = {
-      size,
-      hash: createObjectHash('blob', size),
-      received: 0,
-      chunks: new BlobChunks(size, (buffer, dictionary) => this.#encode(blob, buffer, dictionary)),
-      entry: size > CHUNK_SIZE ? this.#enqueue(encodeEntryHeader('blob', size)) : undefined,
-    }
+    const blob: OpenBlob = { size, entry: undefined }
+    this.#intake.begin(size, (piece) => this.#accept(blob, piece))
+    if (BlobIntake.streams(size)) blob.entry = this.#enqueue(encodeEntryHeader('blob', size))
     this.#blob = blob
   }
 
   /** Adds content to the blob begun. The bytes are copied. */
   blobData(data: Uint8Array): void {
-    const blob = this.#openBlob()
-    blob.received += data.length
-    if (blob.received > blob.size) throw new Error('more data than the blob was declared to have')
-    blob.hash.update(data)
-    blob.chunks.write(data)
+    this.#intake.write(data)
   }
 
   /** Ends the blob and tells its id. */
   blobEnd(): Oid {
-    const blob = this.#openBlob()
-    if (blob.received !== blob.size) throw new Error('the blob has less data than declared')
+    const oid = this.#intake.id()
+    const blob = this.#blob!
     this.#blob = undefined
-    const oid = blob.hash.digest('hex')
     const known = this.#isKnown(oid)
-    if (!known) {
+    if (known) {
+      this.#intake.drop()
+    } else {
       this.#known.add(oid)
       blob.entry ??= this.#enqueue(encodeEntryHeader('blob', blob.size))
-      if (blob.size > 0) blob.chunks.end()
+      this.#intake.keep()
     }
     if (blob.entry !== undefined) blob.entry.oid = known ? null : oid
     this.#wake?.()
@@ -175,6 +162,7 @@ export class PackWriter {
       this.#error === undefined &&
       (this.#inFlight > IN_FLIGHT_LIMIT || this.#queue.length > IN_FLIGHT_ENTRIES)
     ) {
+      this.#intake.flush()
       this.#relief ??= Promise.withResolvers()
       await this.#relief.promise
     }
@@ -189,9 +177,7 @@ export class PackWriter {
 
   /** Takes back everything since `mark`, a blob under way too. */
   async rollback(mark: PackMark): Promise<void> {
-    if (this.#blob?.entry !== undefined) this.#blob.entry.oid = null
-    this.#blob = undefined
-    this.#wake?.()
+    this.#dropBlob()
     await this.#drain()
     for (const entry of this.#entries.splice(mark.entries)) this.#known.delete(entry.oid)
     this.#out.rewind(mark.position)
@@ -227,9 +213,7 @@ export class PackWriter {
   /** Gives the pack up and removes its file. */
   async abort(): Promise<void> {
     this.#error ??= new GachixError('ERR_ABORTED', 'the pack was given up')
-    if (this.#blob?.entry !== undefined) this.#blob.entry.oid = null
-    this.#blob = undefined
-    this.#wake?.()
+    this.#dropBlob()
     await this.#running?.catch(() => {})
     await this.#file.close().catch(() => {})
     await unlink(this.#path).catch(() => {})
@@ -239,34 +223,28 @@ export class PackWriter {
     return this.#known.has(oid) || this.#options.has(oid)
   }
 
-  #openBlob(): OpenBlob {
-    if (this.#blob === undefined) throw new Error('no blob was begun')
-    return this.#blob
+  #dropBlob(): void {
+    if (this.#blob?.entry !== undefined) this.#blob.entry.oid = null
+    this.#blob = undefined
+    this.#intake.drop()
+    this.#wake?.()
   }
 
-  #encode(blob: OpenBlob, buffer: Uint8Array<ArrayBuffer>, dictionary: number): void {
-    const { entry } = blob
+  #accept({ entry }: OpenBlob, piece: BlobPiece): void {
     if (entry === undefined) throw new Error('the blob has no entry')
-    const content = buffer.subarray(dictionary)
-    const { length } = content
-    entry.contentCrc = crc32(content, entry.contentCrc)
-    this.#inFlight += length
-    entry.lengths.push(length)
-    const encoded = this.#options.pool.encode(buffer, dictionary)
+    this.#inFlight += piece.length
     // The queue awaits chunks one after the other; a failure of a later one must not count as unhandled until then.
-    encoded.catch(() => {})
-    entry.chunks.push(encoded)
+    piece.chunk.catch(() => {})
+    entry.pieces.push(piece)
     this.#wake?.()
   }
 
   #enqueue(header: Buffer, deflated?: Buffer): PendingEntry {
     const entry: PendingEntry = {
       header,
-      chunks: [],
-      lengths: [],
+      pieces: [],
       done: 0,
       oid: undefined,
-      contentCrc: 0,
       ...(deflated === undefined ? {} : { deflated }),
     }
     this.#queue.push(entry)
@@ -307,18 +285,20 @@ export class PackWriter {
     } else {
       crc = this.#out.emit(ZLIB_HEADER, crc)
       let adler = 1
-      while (entry.oid === undefined || entry.done < entry.chunks.length) {
+      let contentCrc = 0
+      while (entry.oid === undefined || entry.done < entry.pieces.length) {
         if (this.#error !== undefined) throw this.#error
         if (entry.oid === null) break
-        const pending = entry.chunks[entry.done]
-        if (pending === undefined) {
+        const piece = entry.pieces[entry.done]
+        if (piece === undefined) {
           await this.#moreOf()
           continue
         }
-        const chunk = await pending
-        const length = this.#account(entry)
-        adler = adler32Combine(adler, chunk.adler32, length)
+        const chunk = await piece.chunk
+        adler = adler32Combine(adler, chunk.adler32, piece.length)
+        contentCrc = entry.done === 0 ? chunk.crc32 : crc32Combine(contentCrc, chunk.crc32, piece.length)
         crc = this.#out.emit(chunk.deflated, crc)
+        this.#account(entry, piece)
         this.#relieve()
         await this.#out.settle()
       }
@@ -330,7 +310,7 @@ export class PackWriter {
       FINAL_BLOCK.copy(trailer)
       trailer.writeUInt32BE(adler, 2)
       crc = this.#out.emit(trailer, crc)
-      splice = { kind: 'canonical', crc32: entry.contentCrc }
+      splice = { kind: 'canonical', crc32: contentCrc }
     }
     this.#entries.push({ oid: entry.oid!, offset, crc32: crc, splice })
     await this.#out.settle()
@@ -338,20 +318,19 @@ export class PackWriter {
 
   /** A large blob turned out to be known, or was given up: forget what was written of it. */
   async #takeBack(entry: PendingEntry, offset: number): Promise<void> {
-    while (entry.done < entry.chunks.length) {
-      await entry.chunks[entry.done]
-      this.#account(entry)
+    for (const piece of entry.pieces.slice(entry.done)) {
+      await piece!.chunk
+      this.#account(entry, piece!)
     }
     await this.#out.flush()
     this.#out.rewind(offset)
   }
 
-  /** Lets go of an entry's next chunk, which has come back from the pool; gives the length of its content. */
-  #account(entry: PendingEntry): number {
-    const length = entry.lengths[entry.done]!
-    entry.chunks[entry.done++] = undefined
-    this.#inFlight -= length
-    return length
+  /** Lets go of an entry's next chunk, which has come back from the pool. */
+  #account(entry: PendingEntry, piece: BlobPiece): void {
+    entry.pieces[entry.done++] = undefined
+    this.#inFlight -= piece.length
+    piece.release()
   }
 
   #moreOf(): Promise<void> {
@@ -364,6 +343,7 @@ export class PackWriter {
   }
 
   async #drain(): Promise<void> {
+    this.#intake.flush()
     while (this.#running !== undefined) await this.#running
     if (this.#error !== undefined) throw this.#error
   }

@@ -6,7 +6,9 @@ import { describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { inflateRawSync } from 'node:zlib'
+import { CHUNK_SIZE } from '../../../../src/git/deflate/chunk.ts'
 import { DeflatePool } from '../../../../src/git/deflate/pool.ts'
+import { Portion } from '../../../../src/git/deflate/portion.ts'
 import { attempt } from '../../../support/process.ts'
 
 describe('DeflatePool when a worker fails', () => {
@@ -16,14 +18,14 @@ describe('DeflatePool when a worker fails', () => {
     process.on('worker', onWorker)
     const pool = new DeflatePool({ level: 9, workers: 1 })
     try {
-      const outcome = settled(pool.encode(content(), 0))
+      const outcome = settled(pool.encode(portion()))
       while (threads.length === 0) await setImmediate()
       // Nothing that the pool would send: the worker throws outside of what it answers for.
       threads[0]!.postMessage(null)
       assert.ok(['fulfilled', 'ERR_DEFLATE'].includes(await outcome))
-      while ((await settled(pool.encode(content(), 0))) !== 'fulfilled');
-      const { deflated } = await pool.encode(content(), 0)
-      assert.equal(inflateRawSync(deflated, { finishFlush: 2 }).length, content().length)
+      while ((await settled(pool.encode(portion()))) !== 'fulfilled');
+      const [chunk] = await pool.encode(portion())
+      assert.deepEqual(inflateRawSync(chunk!.deflated, { finishFlush: 2 }), Buffer.from(content()))
     } finally {
       process.off('worker', onWorker)
       await pool.close()
@@ -36,7 +38,7 @@ describe('DeflatePool when a worker fails', () => {
     process.on('worker', onWorker)
     const pool = new DeflatePool({ level: 9, workers: 1 })
     try {
-      const outcome = settled(pool.encode(content(), 0))
+      const outcome = settled(pool.encode(portion()))
       while (threads.length === 0) await setImmediate()
       await threads[0]!.terminate()
       for (let i = 0; i < 100; i++) await setImmediate()
@@ -53,8 +55,13 @@ describe('DeflatePool when a worker fails', () => {
       const threads = []
       process.on('worker', (thread) => threads.push(thread))
       const pool = new DeflatePool({ level: 9, workers: 2 })
-      // One worker fails over a small chunk while the other is busy with a large one.
-      const chunks = [1 << 17, 1 << 24].map((size) => pool.encode(new Uint8Array(size).map((_, i) => (i * i) >> 3), 0))
+      // One worker fails over a small portion while the other is busy with a large one.
+      const chunks = [1 << 12, 1 << 18].map((size) => {
+        const portion = pool.take()
+        portion.bytes.set(new Uint8Array(size).map((_, i) => (i * i) >> 3))
+        portion.add(size)
+        return pool.encode(portion)
+      })
       await new Promise((resolve) => setImmediate(resolve))
       threads[0].postMessage(null)
       await Promise.allSettled(chunks)
@@ -68,8 +75,15 @@ describe('DeflatePool when a worker fails', () => {
   })
 })
 
-function content(): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(2 << 20).map((_, i) => (i * i) >> 3)
+function content(): Uint8Array {
+  return new Uint8Array(CHUNK_SIZE).map((_, i) => (i * i) >> 3)
+}
+
+function portion(): Portion {
+  const portion = new Portion()
+  portion.bytes.set(content())
+  portion.add(CHUNK_SIZE)
+  return portion
 }
 
 /** `fulfilled`, or the code of the error. */
