@@ -68,6 +68,18 @@ export class PackOutput {
     }
   }
 
+  /** Adds `length` bytes of the file again, which begin at `from`, at or behind where the next byte goes. */
+  async moveUp(from: number, length: number): Promise<void> {
+    const buffer = Buffer.allocUnsafe(Math.min(WRITE_SIZE, length))
+    for (let at = from; at < from + length; ) {
+      const { bytesRead } = await this.#file.read(buffer, 0, Math.min(buffer.length, from + length - at), at)
+      if (bytesRead === 0) throw new Error('the pack is shorter than what was written to it')
+      this.emit(buffer.subarray(0, bytesRead), 0)
+      at += bytesRead
+      await this.settle()
+    }
+  }
+
   /** Goes back: what was written from `position` on is to be overwritten. Everything must be flushed. */
   rewind(position: number): void {
     if (this.#block !== undefined || this.#full.length > 0) throw new Error('the output is not flushed')

@@ -65,6 +65,8 @@ export class PackWriter {
   readonly #queue: PendingEntry[] = []
   readonly #entries: PackEntry[] = []
   readonly #known = new Set<Oid>()
+  /** Objects that others rely on. */
+  readonly #lent = new Set<Oid>()
   readonly #intake: BlobIntake
   #blob: OpenBlob | undefined
   #inFlight = 0
@@ -101,6 +103,16 @@ export class PackWriter {
   /** Whether this pack holds, or is about to hold, the object. */
   has(oid: Oid): boolean {
     return this.#known.has(oid)
+  }
+
+  /**
+   * Whether this pack will hold the object, whatever happens to what it was written for, unless the whole pack fails.
+   * So others need not write it.
+   */
+  lend(oid: Oid): boolean {
+    if (this.#error !== undefined || !this.#known.has(oid)) return false
+    this.#lent.add(oid)
+    return true
   }
 
   /** Begins a blob of exactly `size` bytes. */
@@ -175,12 +187,26 @@ export class PackWriter {
     return { position: this.#out.position, entries: this.#entries.length }
   }
 
-  /** Takes back everything since `mark`, a blob under way too. */
+  /** Takes back everything since `mark`, a blob under way too. Only what was lent stays. */
   async rollback(mark: PackMark): Promise<void> {
     this.#dropBlob()
     await this.#drain()
-    for (const entry of this.#entries.splice(mark.entries)) this.#known.delete(entry.oid)
+    const end = this.#out.position
+    const entries = this.#entries.splice(mark.entries)
+    for (const { oid } of entries) if (!this.#lent.has(oid)) this.#known.delete(oid)
     this.#out.rewind(mark.position)
+    try {
+      for (const [i, entry] of entries.entries()) {
+        if (!this.#lent.has(entry.oid)) continue
+        const offset = this.#out.position
+        await this.#out.moveUp(entry.offset, (entries[i + 1]?.offset ?? end) - entry.offset)
+        this.#entries.push({ ...entry, offset })
+      }
+      await this.#out.flush()
+    } catch (error) {
+      this.#error ??= error
+      throw error
+    }
   }
 
   /**

@@ -54,9 +54,11 @@ export function createIngestSession(components: IngestComponents): PackIngestSes
     bytesWritten += pack.size
     await database.addPack(pack.path)
   }
-  const laneOptions = { ...writerOptions(components), packDir, spliceDir, onPack }
+  const lanes: Lane[] = []
+  const laneOptions = { ...writerOptions(components), packDir, spliceDir, onPack, siblings: () => lanes }
+  for (let i = 0; i < LANES; i++) lanes.push(new Lane(laneOptions))
   return new PackIngestSession({
-    lanes: Array.from({ length: LANES }, () => new Lane(laneOptions)),
+    lanes,
     publisher: createPublisher(components, onPack),
     isPresent: components.isPresent,
     bytesWritten: () => bytesWritten,

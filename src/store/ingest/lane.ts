@@ -21,22 +21,36 @@ export interface LaneOptions extends Omit<PackWriterOptions, 'pool'> {
   spliceDir: string
   /** A pack is complete and in place; its objects must be found from now on. */
   onPack: (pack: FinishedPack) => Promise<void>
+  /** Lanes at work at the same time: what one of them writes, the others need not. */
+  siblings: () => readonly Lane[]
 }
 
 /** A package whose contents are verified and written, but perhaps not yet in a completed pack. */
 export interface StoredTree {
   readonly tree: Oid
-  /** Resolves when the pack that holds the contents is complete. */
+  /** Resolves when the packs that hold the contents are complete. */
   readonly durable: Promise<void>
 }
 
-/** Writes packages one after the other into packs of its own; several lanes work side by side. */
+/** A pack that is being written, or completed. */
+interface OpenPack {
+  readonly writer: PackWriter
+  readonly begun: number
+  readonly durable: PromiseWithResolvers<void>
+}
+
+/**
+ * Writes packages one after the other into packs of its own; several lanes work side by side. An object that another lane has
+ * in its pack already is not written again: the package is durable when that pack is, too, and should the package
+ * that the object was written for fail, it stays in the other pack all the same.
+ */
 export class Lane {
   readonly #options: LaneOptions
-  #writer: PackWriter | undefined
-  #begun = 0
+  #pack: OpenPack | undefined
+  #completing: OpenPack | undefined
   #aborted: Error | undefined
-  #durable: PromiseWithResolvers<void> | undefined
+  /** Packs of other lanes that the package under way relies on. */
+  #borrowed = new Set<Promise<void>>()
 
   constructor(options: LaneOptions) {
     this.#options = options
@@ -48,58 +62,86 @@ export class Lane {
    * @throws NarMismatchError, NarFormatError, whatever the source throws
    */
   async store(info: PathInfo, nar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<StoredTree> {
-    const writer = this.#writer ?? (await this.#open())
-    this.#writer = writer
-    this.#durable ??= Promise.withResolvers()
-    const { promise: durable } = this.#durable
-    // Nobody may be waiting when the session is aborted.
-    durable.catch(() => {})
+    const pack = this.#pack ?? (await this.#open())
+    this.#pack = pack
+    const { writer } = pack
+    this.#borrowed = new Set([pack.durable.promise])
     const mark = await writer.mark()
     try {
       const tree = await readNar(info, nar, writer, signal)
-      if (writer.size >= PACK_BYTES || performance.now() - this.#begun >= PACK_MILLISECONDS)
+      const durable = Promise.all(this.#borrowed).then(() => {})
+      // Nobody may be waiting when the session is aborted.
+      durable.catch(() => {})
+      if (writer.size >= PACK_BYTES || performance.now() - pack.begun >= PACK_MILLISECONDS)
         await this.complete()
       return { tree, durable }
     } catch (error) {
-      if (this.#writer === writer) await writer.rollback(mark)
+      if (this.#pack === pack) await writer.rollback(mark)
       throw error
     }
   }
 
+  /**
+   * Has this lane's pack keep an object for another lane's package, if it is to hold it at all.
+   *
+   * @returns what resolves when the pack is complete
+   */
+  lend(oid: Oid): Promise<void> | undefined {
+    for (const pack of [this.#pack, this.#completing]) {
+      if (pack?.writer.lend(oid) === true) return pack.durable.promise
+    }
+    return undefined
+  }
+
   /** Completes the pack under way, so that all packages of this lane are durable. */
   async complete(): Promise<void> {
-    const writer = this.#writer
-    const durable = this.#durable
-    this.#writer = undefined
-    this.#durable = undefined
-    if (writer === undefined || durable === undefined) return
+    const pack = this.#pack
+    if (pack === undefined) return
+    this.#pack = undefined
+    this.#completing = pack
     try {
-      const pack = await writer.finish(this.#options.packDir, this.#options.spliceDir)
-      if (pack !== undefined) await this.#options.onPack(pack)
-      durable.resolve()
+      const finished = await pack.writer.finish(this.#options.packDir, this.#options.spliceDir)
+      if (finished !== undefined) await this.#options.onPack(finished)
+      pack.durable.resolve()
     } catch (error) {
-      durable.reject(error)
+      pack.durable.reject(error)
       throw error
+    } finally {
+      this.#completing = undefined
     }
   }
 
   /** Gives up the pack under way; the lane stores nothing any more. */
   async abort(reason: Error): Promise<void> {
     this.#aborted ??= reason
-    const writer = this.#writer
-    this.#writer = undefined
-    this.#durable?.reject(reason)
-    this.#durable = undefined
-    await writer?.abort()
+    const pack = this.#pack
+    this.#pack = undefined
+    pack?.durable.reject(reason)
+    await pack?.writer.abort()
   }
 
-  async #open(): Promise<PackWriter> {
+  async #open(): Promise<OpenPack> {
     if (this.#aborted !== undefined) throw this.#aborted
-    this.#begun = performance.now()
-    const writer = await PackWriter.create(this.#options)
-    if (this.#aborted === undefined) return writer
+    const begun = performance.now()
+    const has = (oid: Oid) => this.#options.has(oid) || this.#borrow(oid)
+    const writer = await PackWriter.create({ ...this.#options, has })
+    if (this.#aborted === undefined) {
+      const durable = Promise.withResolvers<void>()
+      durable.promise.catch(() => {})
+      return { writer, begun, durable }
+    }
     await writer.abort()
     throw this.#aborted
+  }
+
+  #borrow(oid: Oid): boolean {
+    for (const lane of this.#options.siblings()) {
+      const durable = lane === this ? undefined : lane.lend(oid)
+      if (durable === undefined) continue
+      this.#borrowed.add(durable)
+      return true
+    }
+    return false
   }
 }
 

@@ -18,6 +18,8 @@ export class PackIngestSession implements IngestSession {
   readonly #idle: Lane[]
   readonly #waiting: Array<(lane: Lane) => void> = []
   readonly #underWay = new Map<string, Promise<IngestOutcome>>()
+  /** Packages whose packs are not complete. */
+  readonly #unsettled = new Set<Promise<void>>()
   #publishing: Promise<void> = Promise.resolve()
   #publishQueued = false
   /** Why packages that were stored cannot be published: a pack could not be completed, or publishing failed. */
@@ -64,6 +66,7 @@ export class PackIngestSession implements IngestSession {
         this.#failure ??= error
       })
     }
+    await Promise.all(this.#unsettled)
     await this.#publish()
     if (this.#aborted !== undefined) throw this.#aborted
     if (this.#failure !== undefined) throw this.#failure
@@ -85,16 +88,19 @@ export class PackIngestSession implements IngestSession {
       const { tree, durable } = await lane.store(info, nar, options.signal)
       const pending: PendingPackage = { info, tree, single: options.single === true, durable: false }
       this.#options.publisher.add(pending)
-      durable.then(
-        () => {
-          pending.durable = true
-          return this.#publish()
-        },
-        (error: unknown) => {
-          this.#options.publisher.remove(pending)
-          this.#failure ??= error
-        },
-      )
+      const settled = durable
+        .then(
+          () => {
+            pending.durable = true
+            void this.#publish()
+          },
+          (error: unknown) => {
+            this.#options.publisher.remove(pending)
+            this.#failure ??= error
+          },
+        )
+        .finally(() => this.#unsettled.delete(settled))
+      this.#unsettled.add(settled)
       return 'added'
     } finally {
       const next = this.#waiting.shift()

@@ -63,6 +63,7 @@ describe('an ingest session that fails', () => {
       spliceDir: join(path, 'gachix', 'splice'),
       has: () => false,
       onPack: async () => {},
+      siblings: () => [],
     })
     const one = makePackage('one', file('one'))
     await lane.store(one.info, chunksOf(one.nar))
