@@ -13,7 +13,10 @@ cp "$here/chunk.c" "$work/"
 cp -R "$here/libdeflate" "$work/"
 cd "$work"
 patch -s -p1 < "$here/not-final.patch"
-clang-14 --target=wasm32 -nostdlib -ffreestanding -DFREESTANDING -DNDEBUG -O3 -msimd128 -mbulk-memory -fvisibility=hidden \
-  -Ilibdeflate -Ilibdeflate/lib -Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=65536 -o chunk.wasm \
-  chunk.c libdeflate/lib/adler32.c libdeflate/lib/utils.c
+# In two steps, since clang has what it links rewritten by a wasm-opt that happens to be there.
+for source in chunk.c libdeflate/lib/adler32.c libdeflate/lib/utils.c; do
+  clang-14 --target=wasm32 -ffreestanding -DFREESTANDING -DNDEBUG -O3 -mllvm -unroll-threshold=80 -msimd128 -mbulk-memory -fvisibility=hidden \
+    -Ilibdeflate -Ilibdeflate/lib -c "$source" -o "$(basename "$source" .c).o"
+done
+wasm-ld-14 --no-entry --strip-all -z stack-size=65536 -o chunk.wasm chunk.o adler32.o utils.o
 cp chunk.wasm "$target"
