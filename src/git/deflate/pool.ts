@@ -2,13 +2,16 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { AbortedError, GachixError } from '../../util/errors.ts'
 import { workerUrl } from '../../util/worker-url.ts'
-import type { EncodedChunk } from './chunk.ts'
+import { CHUNK_SIZE, type EncodedChunk } from './chunk.ts'
 import { loadChunkModule } from './chunk-deflater.ts'
 import type { DeflateReply, DeflateRequest, DeflateWorkerData } from './messages.ts'
 import { Portion } from './portion.ts'
 
 /** Portions that wait to be used again. */
 const KEPT_PORTIONS = 16
+
+/** A worker with less than this before it can take another portion that is not full. */
+const LITTLE_LOAD = CHUNK_SIZE
 
 /** A worker's objects are few and short-lived. */
 const WORKER_LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 }
@@ -40,6 +43,7 @@ export class DeflatePool {
   readonly #workers: PoolWorker[] = []
   readonly #tasks = new Map<number, Task>()
   readonly #free: Portion[] = []
+  readonly #waiting: (() => void)[] = []
   #module: WebAssembly.Module | undefined
   #nextId = 0
   #closed = false
@@ -81,6 +85,17 @@ export class DeflatePool {
     return promise
   }
 
+  /**
+   * Calls back when a worker has little to do, never at once: until then a portion may as well be filled. When the pool is
+   * closed it calls back too.
+   */
+  whenReady(callback: () => void): void {
+    setImmediate(() => {
+      if (this.#closed || this.#hasRoom()) callback()
+      else this.#waiting.push(callback)
+    })
+  }
+
   /** Ends the workers; what is under way is rejected. */
   async close(): Promise<void> {
     this.#closed = true
@@ -88,6 +103,10 @@ export class DeflatePool {
     const workers = [...this.#workers]
     for (const worker of workers) this.#lose(worker, new AbortedError('the deflate pool was closed'))
     await Promise.all(workers.map((worker) => worker.thread.terminate()))
+  }
+
+  #hasRoom(): boolean {
+    return this.#workers.length < this.#limit || this.#workers.some(({ load }) => load < LITTLE_LOAD)
   }
 
   #leastLoaded(): PoolWorker {
@@ -125,6 +144,7 @@ export class DeflatePool {
     const { worker, portion } = task
     worker.load -= portion.size
     if (worker.load === 0) worker.thread.unref()
+    while (this.#waiting.length > 0 && this.#hasRoom()) this.#waiting.shift()!()
     if (results === undefined) {
       task.reject(new GachixError('ERR_DEFLATE', `deflating failed: ${error ?? 'no answer'}`))
       return
@@ -148,5 +168,6 @@ export class DeflatePool {
       this.#tasks.delete(id)
       task.reject(error)
     }
+    for (const callback of this.#waiting.splice(0)) callback()
   }
 }

@@ -141,7 +141,7 @@ export class BlobIntake {
     const batch = this.#batch
     if (batch?.portion !== blob.portion) throw new Error('the batch has gone before its blob was complete')
     if (batch.left++ === 0) {
-      setImmediate(() => {
+      this.#pool.whenReady(() => {
         if (this.#batch === batch) this.flush()
       })
     }

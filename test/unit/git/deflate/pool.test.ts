@@ -75,6 +75,33 @@ describe('DeflatePool when a worker fails', () => {
   })
 })
 
+describe('DeflatePool under load', () => {
+  it('tells when a worker has little to do, in turn, and everybody when it is closed', async () => {
+    const pool = new DeflatePool({ level: 9, workers: 1 })
+    const told: string[] = []
+    pool.whenReady(() => told.push('nothing to do'))
+    assert.equal(told.length, 0)
+    await setImmediate()
+    assert.equal(told.join(), 'nothing to do')
+    const chunks = [1, 2, 3].map((n) => pool.encode(portion()).then(() => told.push(`chunk ${n}`)))
+    pool.whenReady(() => told.push('first'))
+    pool.whenReady(() => told.push('second'))
+    await Promise.all(chunks)
+    const rest = told.slice(1)
+    assert.deepEqual(rest.toSorted(), ['chunk 1', 'chunk 2', 'chunk 3', 'first', 'second'])
+    assert.ok(
+      rest.indexOf('first') > rest.indexOf('chunk 1') && rest.indexOf('first') < rest.indexOf('second'),
+    )
+
+    const lost = settled(pool.encode(portion()))
+    pool.whenReady(() => told.push('closed'))
+    await setImmediate()
+    await pool.close()
+    assert.equal(await lost, 'ERR_ABORTED')
+    assert.equal(told.at(-1), 'closed')
+  })
+})
+
 function content(): Uint8Array {
   return new Uint8Array(CHUNK_SIZE).map((_, i) => (i * i) >> 3)
 }
