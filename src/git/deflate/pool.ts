@@ -7,8 +7,11 @@ import { loadChunkModule } from './chunk-deflater.ts'
 import type { DeflateReply, DeflateRequest, DeflateWorkerData } from './messages.ts'
 import { Portion } from './portion.ts'
 
-/** Portions that wait to be used again. */
-const KEPT_PORTIONS = 16
+/**
+ * Portions that wait to be used again, for each worker: what one pack under way has at most. V8 does not count shared memory, and
+ * lets what is dropped lie about for long.
+ */
+const KEPT_PORTIONS = 24
 
 /** A worker with less than this before it can take another portion that is not full. */
 const LITTLE_LOAD = CHUNK_SIZE
@@ -60,7 +63,7 @@ export class DeflatePool {
 
   /** Takes back a portion that nobody uses any more, its chunks neither. */
   give(portion: Portion): void {
-    if (this.#free.length >= KEPT_PORTIONS) return
+    if (this.#free.length >= KEPT_PORTIONS * this.#limit) return
     portion.clear()
     this.#free.push(portion)
   }

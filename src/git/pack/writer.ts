@@ -8,7 +8,8 @@ import { adler32Combine } from '../splice/adler32.ts'
 import { crc32Combine } from '../splice/crc32-combine.ts'
 import type { SpliceRecord } from '../splice/record.ts'
 import { BlobIntake, type BlobPiece } from './blob-intake.ts'
-import { type FinishedPack, finishPack, type PackEntry } from './finish.ts'
+import { EntryTable } from './entry-table.ts'
+import { type FinishedPack, finishSortedPack, type PackEntry } from './finish.ts'
 import { encodeEntryHeader, PACK_HEADER_BYTES } from './format.ts'
 import { PackOutput } from './output.ts'
 
@@ -63,7 +64,7 @@ export class PackWriter {
   readonly #file: FileHandle
   readonly #path: string
   readonly #queue: PendingEntry[] = []
-  readonly #entries: PackEntry[] = []
+  readonly #entries = new EntryTable()
   readonly #known = new Set<Oid>()
   /** Objects that others rely on. */
   readonly #lent = new Set<Oid>()
@@ -97,7 +98,7 @@ export class PackWriter {
 
   /** Objects written or about to be. */
   get count(): number {
-    return this.#entries.length + this.#queue.length
+    return this.#entries.count + this.#queue.length
   }
 
   /** Whether this pack holds, or is about to hold, the object. */
@@ -184,23 +185,29 @@ export class PackWriter {
   /** Waits until all that was written is on its way to the file, and tells where that is. */
   async mark(): Promise<PackMark> {
     await this.#drain()
-    return { position: this.#out.position, entries: this.#entries.length }
+    return { position: this.#out.position, entries: this.#entries.count }
   }
 
   /** Takes back everything since `mark`, a blob under way too. Only what was lent stays. */
   async rollback(mark: PackMark): Promise<void> {
     this.#dropBlob()
     await this.#drain()
-    const end = this.#out.position
-    const entries = this.#entries.splice(mark.entries)
-    for (const { oid } of entries) if (!this.#lent.has(oid)) this.#known.delete(oid)
+    const kept: { entry: PackEntry; length: number }[] = []
+    let end = this.#out.position
+    for (let row = this.#entries.count - 1; row >= mark.entries; row--) {
+      const oid = this.#entries.oidAt(row)
+      const offset = this.#entries.offsetAt(row)
+      if (this.#lent.has(oid)) kept.push({ entry: this.#entries.entryAt(row), length: end - offset })
+      else this.#known.delete(oid)
+      end = offset
+    }
+    this.#entries.truncate(mark.entries)
     this.#out.rewind(mark.position)
     try {
-      for (const [i, entry] of entries.entries()) {
-        if (!this.#lent.has(entry.oid)) continue
+      for (const { entry, length } of kept.reverse()) {
         const offset = this.#out.position
-        await this.#out.moveUp(entry.offset, (entries[i + 1]?.offset ?? end) - entry.offset)
-        this.#entries.push({ ...entry, offset })
+        await this.#out.moveUp(entry.offset, length)
+        this.#entries.add({ ...entry, offset })
       }
       await this.#out.flush()
     } catch (error) {
@@ -217,13 +224,14 @@ export class PackWriter {
     if (this.#blob !== undefined) throw new Error('a blob is not complete')
     try {
       await this.#drain()
-      if (this.#entries.length > 0) {
+      if (this.#entries.count > 0) {
         await this.#file.truncate(this.#out.position)
-        return await finishPack({
+        return await finishSortedPack({
           file: this.#file,
           path: this.#path,
           size: this.#out.position,
-          entries: this.#entries,
+          objects: this.#entries.columns(),
+          records: this.#entries.records(),
           packDir,
           spliceDir,
         })
@@ -338,7 +346,7 @@ export class PackWriter {
       crc = this.#out.emit(trailer, crc)
       splice = { kind: 'canonical', crc32: contentCrc }
     }
-    this.#entries.push({ oid: entry.oid!, offset, crc32: crc, splice })
+    this.#entries.add({ oid: entry.oid!, offset, crc32: crc, splice })
     await this.#out.settle()
   }
 

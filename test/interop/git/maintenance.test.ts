@@ -106,7 +106,7 @@ test('nothing is done for few packs, nor for packs that nobody has looked at', a
 
 test('the copy that is found stays the same, also when a pack that stays is older than some that are merged', async (t) => {
   const place = await PackPlace.create(t)
-  const [first, second] = [prose(90_000, 1), prose(80_000, 2)]
+  const [first, second] = [prose(45_000, 1), prose(40_000, 2)]
   // Of the first blob the copy in the pack that stays is found, of the second the one in a newer pack.
   const { oids } = await place.write([first, second], 2000, 1)
   const stays = (await place.write([first, second], 1500, 9)).path

@@ -1,0 +1,99 @@
+import { OID_BYTES, type Oid } from '../oid.ts'
+import { NO_RECORD, type SpliceRecord } from '../splice/record.ts'
+import type { PackEntry } from './finish.ts'
+import { type PackIndexColumns, sortedOrder } from './index-writer.ts'
+
+const FIRST_CAPACITY = 256
+const CANONICAL = 1
+const BITS = 2
+
+/** What is known of the entries of a pack that is being made: some 60 bytes each, in columns that grow with them. */
+export class EntryTable {
+  #count = 0
+  #oids = Buffer.alloc(FIRST_CAPACITY * OID_BYTES)
+  #offsets = new Float64Array(FIRST_CAPACITY)
+  #crc32s = new Uint32Array(FIRST_CAPACITY)
+  #kinds = new Uint8Array(FIRST_CAPACITY)
+  #contentCrcs = new Uint32Array(FIRST_CAPACITY)
+  #finalBits = new Float64Array(FIRST_CAPACITY)
+  #endBits = new Float64Array(FIRST_CAPACITY)
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Adds an entry; they come in the order of their places. */
+  add({ oid, offset, crc32, splice }: PackEntry): void {
+    const row = this.#count
+    if (row === this.#crc32s.length) this.#grow()
+    this.#oids.write(oid, row * OID_BYTES, 'hex')
+    this.#offsets[row] = offset
+    this.#crc32s[row] = crc32
+    this.#kinds[row] = splice.kind === 'none' ? 0 : splice.kind === 'canonical' ? CANONICAL : BITS
+    this.#contentCrcs[row] = splice.kind === 'none' ? 0 : splice.crc32
+    if (splice.kind === 'bits') {
+      this.#finalBits[row] = splice.finalBit
+      this.#endBits[row] = splice.endBit
+    }
+    this.#count++
+  }
+
+  /** The id of the entry in a row. */
+  oidAt(row: number): Oid {
+    return this.#oids.toString('hex', row * OID_BYTES, (row + 1) * OID_BYTES)
+  }
+
+  /** Where the entry in a row begins. */
+  offsetAt(row: number): number {
+    return this.#offsets[row]!
+  }
+
+  entryAt(row: number): PackEntry {
+    return {
+      oid: this.oidAt(row),
+      offset: this.offsetAt(row),
+      crc32: this.#crc32s[row]!,
+      splice: this.#record(row),
+    }
+  }
+
+  /** Forgets all but the first `count` entries. */
+  truncate(count: number): void {
+    this.#count = Math.min(this.#count, count)
+  }
+
+  /** What the pack's index says. */
+  columns(): PackIndexColumns {
+    return { count: this.#count, oids: this.#oids, crc32s: this.#crc32s, offsets: this.#offsets }
+  }
+
+  /** The splice records in the order of the index. */
+  *records(): Generator<SpliceRecord> {
+    for (const row of sortedOrder(this.#count, this.#oids, this.#offsets)) yield this.#record(row)
+  }
+
+  #record(row: number): SpliceRecord {
+    const kind = this.#kinds[row]
+    const crc32 = this.#contentCrcs[row]!
+    if (kind === CANONICAL) return { kind: 'canonical', crc32 }
+    if (kind !== BITS) return NO_RECORD
+    return { kind: 'bits', crc32, finalBit: this.#finalBits[row]!, endBit: this.#endBits[row]! }
+  }
+
+  #grow(): void {
+    const capacity = 2 * this.#crc32s.length
+    this.#oids = Buffer.concat([this.#oids], capacity * OID_BYTES)
+    this.#offsets = enlarged(this.#offsets, new Float64Array(capacity))
+    this.#crc32s = enlarged(this.#crc32s, new Uint32Array(capacity))
+    this.#kinds = enlarged(this.#kinds, new Uint8Array(capacity))
+    this.#contentCrcs = enlarged(this.#contentCrcs, new Uint32Array(capacity))
+    this.#finalBits = enlarged(this.#finalBits, new Float64Array(capacity))
+    this.#endBits = enlarged(this.#endBits, new Float64Array(capacity))
+  }
+}
+
+/** The content of a column in a larger one. */
+export function enlarged<T extends Float64Array | Uint32Array | Uint8Array>(from: T, to: T): T {
+  to.set(from)
+  return to
+}
