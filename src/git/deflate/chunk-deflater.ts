@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { CHUNK_SIZE, type EncodedChunk } from './chunk.ts'
 
-/** What `native/deflate/chunk.c` exports. Addresses are offsets in `memory`. */
+/** What `native/chunk.c` exports. Addresses are offsets in `memory`. */
 interface ChunkExports {
   readonly memory: WebAssembly.Memory
   input(): number

@@ -2,10 +2,10 @@
 # Makes src/git/deflate/chunk.wasm, or the file that is named. Debian's packages clang-14, lld-14 and patch are all
 # that it takes, and make the same bytes everywhere.
 #
-#   sh native/deflate/build.sh [FILE]
+#   sh src/git/deflate/native/build.sh [FILE]
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-target=${1:-$here/../../src/git/deflate/chunk.wasm}
+target=${1:-$here/../chunk.wasm}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
