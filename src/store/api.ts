@@ -260,13 +260,12 @@ export interface Quarantine {
     options?: ReceiveOptions,
   ): Promise<ReceivedPack>
   /**
-   * The blobs (ids, each once) of packages that are neither here nor in the store, in the order in which they are best asked
-   * for. All their trees must be here. What comes of them in this order is hashed for the packages' proofs as it
-   * comes.
+   * The blobs of packages that are neither here nor in the store: for each package a list of ids in the order of its NAR, without those that
+   * an earlier one has. All their trees must be here. What comes of a package in this order is hashed for its proof as it comes.
    *
    * @throws GachixError `ERR_TREE_NOT_PACKAGE` for a tree that cannot be a package's contents
    */
-  expect(packages: readonly AnnouncedContents[], options?: AbortOptions): Promise<string[]>
+  expect(packages: readonly AnnouncedContents[], options?: AbortOptions): Promise<string[][]>
   /**
    * The blobs (ids, each once) below a tree that are neither here nor in the store. All trees below it must be here.
    *

@@ -25,21 +25,24 @@ export class Expectations {
   }
 
   /** See `Quarantine.expect`. */
-  async expect(packages: readonly AnnouncedContents[], signal: AbortSignal | undefined): Promise<Oid[]> {
+  async expect(packages: readonly AnnouncedContents[], signal: AbortSignal | undefined): Promise<Oid[][]> {
     const missing = new Set<Oid>()
+    const lists: Oid[][] = []
     const drafts = new Map<Oid, RecipeDraft>()
     let framing = FRAMING_BYTES
     for (const { info, tree } of packages) {
       const builder = new RecipeBuilder(Math.min(framing, info.narSize))
       await walkNar(this.#database, tree, builder, signal, true)
-      for (const oid of builder.blobs) if (!this.#database.has(oid)) missing.add(oid)
+      const own = [...builder.blobs].filter((oid) => !missing.has(oid) && !this.#database.has(oid))
+      for (const oid of own) missing.add(oid)
+      lists.push(own)
       const draft = builder.finish()
       if (draft === undefined || !draft.oids.some((oid) => missing.has(oid))) continue
       framing -= draft.framing.length
       drafts.set(tree, draft)
     }
     await this.#hand(drafts, missing, signal)
-    return [...missing]
+    return lists
   }
 
   /** What is known of a tree's NAR, all of whose blobs have come in its order. */

@@ -98,7 +98,7 @@ export class StoreQuarantine implements Quarantine {
     return this.#objects.receive(pack, limits, options)
   }
 
-  async expect(packages: readonly AnnouncedContents[], options: AbortOptions = {}): Promise<string[]> {
+  async expect(packages: readonly AnnouncedContents[], options: AbortOptions = {}): Promise<string[][]> {
     return await this.#fresh(() => this.#expectations.expect(packages, options.signal))
   }
 

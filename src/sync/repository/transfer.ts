@@ -11,16 +11,13 @@ import type {
 import { errorMessage, GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Claims } from '../claims.ts'
-import { BLOBS_A_REQUEST, blobLimits, packageLimits, treeLimits } from '../limits.ts'
+import { blobLimits, packageLimits, treeLimits } from '../limits.ts'
 import { type FetchOptions, type Found, type Verdict, verdictOf } from '../source/link.ts'
 import { withPatience } from './patience.ts'
+import { intoShares, LEAST_SHARE, type MissingContents } from './shares.ts'
 
 /** A commit of a package with a thousand references has 50 KB. */
 const MAX_COMMIT_SIZE = 2 * 1024 * 1024
-/** Requests that each helper should get of a batch: enough to even out how fast they are. */
-const SHARES_EACH = 4
-/** Fewer blobs are not worth asking another source for. */
-const LEAST_SHARE = 16
 
 /** A source sent a complete pack without all that was asked for. */
 export class IncompletePackError extends GachixError {
@@ -143,24 +140,30 @@ export class Transfer {
     const limits = blobLimits(batch.map(({ info }) => info))
     let missing = await this.#expect(batch)
     for (;;) {
-      const { mine, others, release } = claims.claim(missing)
+      const { mine, others, release } = claims.claim(missing.flatMap(({ blobs }) => blobs))
+      const claimed = new Set(mine)
       try {
-        if (mine.length > 0) await this.#share(mine, limits)
+        await this.#share(
+          missing.map(({ narSize, blobs }) => ({ narSize, blobs: blobs.filter((oid) => claimed.has(oid)) })),
+          limits,
+        )
       } finally {
         release()
       }
       if (others.length === 0) return
       await unlessAborted(Promise.all(others), options.signal)
       throwIfAborted(options.signal)
-      missing = await this.#missing(batch)
+      missing = [{ narSize: Infinity, blobs: [...(await this.#missing(batch))] }]
     }
   }
 
-  async #expect(batch: readonly Announced[]): Promise<ReadonlySet<string>> {
+  /** What is missing of each package of a batch; its NARs are hashed as that comes. */
+  async #expect(batch: readonly Announced[]): Promise<MissingContents[]> {
     const { quarantine, options } = this.#components
     const packages: AnnouncedContents[] = []
     for (const found of batch) packages.push({ info: found.info, tree: await this.#treeOf(found) })
-    return new Set(await quarantine.expect(packages, pass(options)))
+    const missing = await quarantine.expect(packages, pass(options))
+    return missing.map((blobs, i) => ({ narSize: batch[i]!.info.narSize, blobs }))
   }
 
   async #missing(batch: readonly Announced[]): Promise<Set<string>> {
@@ -174,18 +177,11 @@ export class Transfer {
   }
 
   /** Has blobs fetched by all who have them, each as fast as it can. One that fails leaves its share to the others. */
-  async #share(blobs: readonly string[], limits: ReceiveLimits): Promise<void> {
+  async #share(missing: readonly MissingContents[], limits: ReceiveLimits): Promise<void> {
     const { first, helpers, options } = this.#components
-    const givers = blobs.length < LEAST_SHARE ? [first] : [first, ...helpers]
-    const size =
-      givers.length === 1
-        ? BLOBS_A_REQUEST
-        : Math.min(
-            BLOBS_A_REQUEST,
-            Math.max(LEAST_SHARE, Math.ceil(blobs.length / (givers.length * SHARES_EACH))),
-          )
-    const queue: string[][] = []
-    for (let at = 0; at < blobs.length; at += size) queue.push(blobs.slice(at, at + size))
+    const count = missing.reduce((sum, { blobs }) => sum + blobs.length, 0)
+    const givers = count < LEAST_SHARE ? [first] : [first, ...helpers]
+    const queue = intoShares(missing, givers.length)
     let alive = givers
     while (queue.length > 0) {
       const failures = new Map<Giver, unknown>()
