@@ -7,6 +7,12 @@ const FIRST_CAPACITY = 256
 const CANONICAL = 1
 const BITS = 2
 
+/** An entry and how many bytes it takes in the pack. */
+export interface PlacedEntry {
+  readonly entry: PackEntry
+  readonly length: number
+}
+
 /** What is known of the entries of a pack that is being made: some 60 bytes each, in columns that grow with them. */
 export class EntryTable {
   #count = 0
@@ -43,23 +49,23 @@ export class EntryTable {
     return this.#oids.toString('hex', row * OID_BYTES, (row + 1) * OID_BYTES)
   }
 
-  /** Where the entry in a row begins. */
-  offsetAt(row: number): number {
-    return this.#offsets[row]!
-  }
-
-  entryAt(row: number): PackEntry {
-    return {
-      oid: this.oidAt(row),
-      offset: this.offsetAt(row),
-      crc32: this.#crc32s[row]!,
-      splice: this.#record(row),
+  /**
+   * Forgets all but the first `count` entries.
+   *
+   * @param end where the last entry ends
+   * @returns of those that are forgotten, the ones that are among `keep` with their lengths, in order, and the ids of the others
+   */
+  takeBack(count: number, end: number, keep: ReadonlySet<Oid>): { kept: PlacedEntry[]; dropped: Oid[] } {
+    const kept: PlacedEntry[] = []
+    const dropped: Oid[] = []
+    for (let row = count; row < this.#count; row++) {
+      const next = row + 1 < this.#count ? this.#offsets[row + 1]! : end
+      const oid = this.oidAt(row)
+      if (keep.has(oid)) kept.push({ entry: this.#entryAt(row), length: next - this.#offsets[row]! })
+      else dropped.push(oid)
     }
-  }
-
-  /** Forgets all but the first `count` entries. */
-  truncate(count: number): void {
-    this.#count = Math.min(this.#count, count)
+    this.#count = count
+    return { kept, dropped }
   }
 
   /** What the pack's index says. */
@@ -70,6 +76,11 @@ export class EntryTable {
   /** The splice records in the order of the index. */
   *records(): Generator<SpliceRecord> {
     for (const row of sortedOrder(this.#count, this.#oids, this.#offsets)) yield this.#record(row)
+  }
+
+  #entryAt(row: number): PackEntry {
+    const [offset, crc32] = [this.#offsets[row]!, this.#crc32s[row]!]
+    return { oid: this.oidAt(row), offset, crc32, splice: this.#record(row) }
   }
 
   #record(row: number): SpliceRecord {

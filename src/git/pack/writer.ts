@@ -9,9 +9,10 @@ import { crc32Combine } from '../splice/crc32-combine.ts'
 import type { SpliceRecord } from '../splice/record.ts'
 import { BlobIntake, type BlobPiece } from './blob-intake.ts'
 import { EntryTable } from './entry-table.ts'
-import { type FinishedPack, finishSortedPack, type PackEntry } from './finish.ts'
+import { type FinishedPack, finishSortedPack } from './finish.ts'
 import { encodeEntryHeader, PACK_HEADER_BYTES } from './format.ts'
 import { PackOutput } from './output.ts'
+import { type PendingEntry, pendingEntry } from './pending-entry.ts'
 
 /** Content bytes that may wait for deflate and disk before `ready()` makes the caller wait. */
 const IN_FLIGHT_LIMIT = 2 * 1024 * 1024
@@ -32,18 +33,6 @@ export interface PackWriterOptions {
 export interface PackMark {
   readonly position: number
   readonly entries: number
-}
-
-interface PendingEntry {
-  readonly header: Buffer
-  /** Chunks that are being deflated; `undefined` once accounted for, as a large blob's must not pile up. */
-  readonly pieces: Array<BlobPiece | undefined>
-  /** Chunks that have come back from the pool and are accounted for. */
-  done: number
-  /** Set when the content is complete: the object's id, or `null` when it turned out to be known. */
-  oid: Oid | null | undefined
-  /** An object that is deflated already. */
-  readonly deflated?: Buffer
 }
 
 interface OpenBlob {
@@ -192,19 +181,11 @@ export class PackWriter {
   async rollback(mark: PackMark): Promise<void> {
     this.#dropBlob()
     await this.#drain()
-    const kept: { entry: PackEntry; length: number }[] = []
-    let end = this.#out.position
-    for (let row = this.#entries.count - 1; row >= mark.entries; row--) {
-      const oid = this.#entries.oidAt(row)
-      const offset = this.#entries.offsetAt(row)
-      if (this.#lent.has(oid)) kept.push({ entry: this.#entries.entryAt(row), length: end - offset })
-      else this.#known.delete(oid)
-      end = offset
-    }
-    this.#entries.truncate(mark.entries)
+    const { kept, dropped } = this.#entries.takeBack(mark.entries, this.#out.position, this.#lent)
+    for (const oid of dropped) this.#known.delete(oid)
     this.#out.rewind(mark.position)
     try {
-      for (const { entry, length } of kept.reverse()) {
+      for (const { entry, length } of kept) {
         const offset = this.#out.position
         await this.#out.moveUp(entry.offset, length)
         this.#entries.add({ ...entry, offset })
@@ -274,13 +255,7 @@ export class PackWriter {
   }
 
   #enqueue(header: Buffer, deflated?: Buffer): PendingEntry {
-    const entry: PendingEntry = {
-      header,
-      pieces: [],
-      done: 0,
-      oid: undefined,
-      ...(deflated === undefined ? {} : { deflated }),
-    }
+    const entry = pendingEntry(header, deflated)
     this.#queue.push(entry)
     this.#running ??= this.#work()
     return entry
