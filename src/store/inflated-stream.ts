@@ -7,7 +7,7 @@ import { type Reading, remainingChunks } from './reading.ts'
 import { type FileRange, splicedFiles } from './spliced-files.ts'
 
 /** Bytes that are inflated before they are asked for, while those before are on their way. */
-const INFLATED_AHEAD = 512 * 1024
+const INFLATED_AHEAD = 256 * 1024
 
 /**
  * A part of a NAR, inflated piece by piece: the stream that gzip NARs consist of is put together and inflated as one, which takes no stream

@@ -43,13 +43,18 @@ export function* narParts(plan: NarPlan, from: number, to: number): Generator<Na
     if (part.offset >= to) return
     for (; part.atOnce && index < starts.length; index++) {
       const next = span(plan, index)
-      const size = part.size + next.size
-      const deflated = part.deflated + next.deflated
-      if (!next.atOnce || size > USUAL_PART || deflated >= LARGEST_PART - ENDING) break
-      part = { ...next, first: part.first, offset: part.offset, size, deflated }
+      const both = joined(part, next)
+      if (!next.atOnce || both.size > USUAL_PART || both.deflated >= LARGEST_PART - ENDING) break
+      part = both
     }
     yield part
   }
+}
+
+/** A part and the one that follows it. */
+export function joined(part: NarPart, next: NarPart): NarPart {
+  const { first, offset } = part
+  return { ...next, first, offset, size: part.size + next.size, deflated: part.deflated + next.deflated }
 }
 
 /** From one place where inflating can begin to the next. */

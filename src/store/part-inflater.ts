@@ -9,8 +9,8 @@ import { splicedFiles } from './spliced-files.ts'
 
 /** A part up to this size is inflated where it is read: that takes no longer than handing it to another thread. */
 const INLINE_PART = 32 * 1024
-/** Memory for parts, deflated and inflated, in chunks for each thread: two under way and a third that waits to be sent. */
-const CHUNKS_A_THREAD = 6
+/** Memory for parts, deflated and inflated, in chunks for each thread: one part under way and another that waits. */
+const CHUNKS_A_THREAD = 4
 /** While each thread has this much to inflate, nothing is inflated before it is needed. */
 const BUSY_LOAD = 1024 * 1024
 

@@ -5,13 +5,16 @@ import type { ChunkPool } from '../util/chunk-pool.ts'
 import type { ByteRange } from './api.ts'
 import { BODY_CHUNK, BodyWriter } from './body-writer.ts'
 import { inflatedStream, isDeflateError, releasePiece } from './inflated-stream.ts'
-import { type NarPart, narParts, wholePart } from './nar-parts.ts'
+import { joined, type NarPart, narParts, wholePart } from './nar-parts.ts'
 import type { InflatedPart, PartInflater } from './part-inflater.ts'
 import type { NarPlan } from './plan.ts'
 import { completeChunks, type Reading, remainingChunks } from './reading.ts'
 
 /** Bytes of NAR that are inflated before they are needed, where threads have little to do. */
 const INFLATED_AHEAD = 2 * 1024 * 1024
+
+/** A stream of several parts of this size ends, to see whether threads have time for the next one. */
+const LONG_STREAM = 8 * 1024 * 1024
 
 /** What a plain body is made from. */
 export interface PlainSource {
@@ -87,6 +90,8 @@ interface Ahead {
 class PartsAhead {
   readonly #source: PlainSource
   readonly #parts: Iterator<NarPart, void>
+  /** The part after those that have been started. */
+  #following: NarPart | undefined
   readonly #ahead: Ahead[] = []
   readonly #running = new Set<Promise<unknown>>()
   #bytes = 0
@@ -95,6 +100,7 @@ class PartsAhead {
     const { plan, inflater } = source
     this.#source = source
     this.#parts = inflater === undefined ? [wholePart(plan, start)].values() : narParts(plan, start, end)
+    this.#following = this.#parts.next().value ?? undefined
   }
 
   /** The next part; `undefined` when there is none. */
@@ -116,11 +122,17 @@ class PartsAhead {
 
   #fill(): void {
     while (this.#ahead.length === 0 || (this.#mayGoAhead() && this.#bytes < INFLATED_AHEAD)) {
-      const { done, value: part } = this.#parts.next()
-      if (done === true) return
+      const part = this.#take()
+      if (part === undefined) return
       this.#bytes += part.size
       this.#ahead.push(this.#start(part))
     }
+  }
+
+  #take(): NarPart | undefined {
+    const part = this.#following
+    this.#following = this.#parts.next().value ?? undefined
+    return part
   }
 
   #mayGoAhead(): boolean {
@@ -132,7 +144,15 @@ class PartsAhead {
   #start(part: NarPart): Ahead {
     const { inflater } = this.#source
     if (part.atOnce && inflater?.ready === true) return this.#atOnce(inflater, part)
-    return { size: part.size, pieces: this.#stream(part) }
+    // A stream goes on with what would become another, which takes memory for each.
+    let long = part
+    while (long.size < LONG_STREAM && this.#following !== undefined) {
+      // Memory that is taken by this NAR's own parts is free again soon.
+      if (this.#following.atOnce && (this.#ahead.length > 0 || this.#mayGoAhead())) break
+      long = joined(long, this.#take()!)
+    }
+    this.#bytes += long.size - part.size
+    return { size: long.size, pieces: this.#stream(long) }
   }
 
   #atOnce(inflater: PartInflater, part: NarPart): Ahead {
