@@ -47,8 +47,8 @@ export const NARINFO_TTL = 60_000
 /** The same while the package has no gzip form yet: it gets one soon, and clients keep what they saw for 30 days. */
 export const NARINFO_TTL_WITHOUT_GZIP = 1_000
 
-/** Bytes written before other connections get a turn, even when the client reads as fast as we write. */
-export const FAIR_SHARE = 8 * 1024 * 1024
+/** Bytes written before other connections get a turn, even when the client reads as fast as we write: a millisecond of work. */
+export const FAIR_SHARE = 1024 * 1024
 
 /** zlib level where a gzip body has to be made on the fly: speed before size. */
 export const FALLBACK_GZIP_LEVEL = 1
