@@ -1,4 +1,5 @@
 import { OID_BYTES, type Oid } from '../oid.ts'
+import { PACKAGE_HASH_LENGTH, PACKAGE_REFS_PREFIX, type PackageRefs } from './package-refs.ts'
 import {
   hasRef,
   idAt,
@@ -60,6 +61,16 @@ export class PackageTable {
 
   name(place: number): string {
     return NAME.toString('latin1', 0, this.#name(place))
+  }
+
+  /** Packages in order of their hashes, without those that have no narinfo. */
+  *packages(): Generator<PackageRefs> {
+    for (let place = 0; place < this.places; place += 2) {
+      if (!this.has(place)) continue
+      const hash = this.name(place).slice(HASH_START, HASH_END - 1)
+      const narinfo = this.oid(place)
+      yield this.has(place + 1) ? { hash, narinfo, result: this.oid(place + 1) } : { hash, narinfo }
+    }
   }
 
   /** Calls with the row of each place in a range that has a ref. */
@@ -231,8 +242,9 @@ export class PackageTableBuilder {
 }
 
 const NULL_OID = '0'.repeat(2 * OID_BYTES)
+const HASH_START = PACKAGE_REFS_PREFIX.length
 /** Where in a name the hash part ends, with the slash behind it. */
-const HASH_END = 'refs/'.length + 32 + 1
+const HASH_END = HASH_START + PACKAGE_HASH_LENGTH + 1
 /** The key that is looked for, and the name that is compared. */
 const KEY = new Uint8Array(KEY_BYTES)
 const NAME = Buffer.alloc(LONGEST_NAME)

@@ -1,5 +1,6 @@
 import { ABSENT, type FileVersion } from '../durable-file.ts'
 import type { Oid } from '../oid.ts'
+import type { PackageRefs } from './package-refs.ts'
 import { LONGEST_NAME, writeId, writeName } from './package-row.ts'
 import { canHold, type PackageTable } from './package-table.ts'
 import { loadPackedRefs } from './packed-refs-file.ts'
@@ -150,6 +151,12 @@ export class PackedRefs {
       yield { name: name.toString('utf8'), oid: this.#otherAt(at) }
     }
     yield* entriesOf(packages, place, end)
+  }
+
+  /** The packages in order of their hashes; `undefined` when there are refs that are not in the table. */
+  packages(): Iterable<PackageRefs> | undefined {
+    const { packages, others } = this.#scanned
+    return others.count === 0 ? packages.packages() : undefined
   }
 
   /** How many refs have names that begin with the prefix. */

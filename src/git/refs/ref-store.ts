@@ -5,7 +5,7 @@ import { GitFileLock, type GitFileLockOptions } from '../git-file-lock.ts'
 import type { Oid } from '../oid.ts'
 import { Journal, type RefBatch } from './journal.ts'
 import { type LooseRefProblem, removeLooseRefs } from './loose-refs.ts'
-import { groupPackages, type PackageRefs } from './package-refs.ts'
+import type { PackageRefs } from './package-refs.ts'
 import { PackedRefs, type Ref, type RefChanges } from './packed-refs.ts'
 import { writePackedRefsFile } from './packed-refs-file.ts'
 import { checkBatch } from './ref-batch.ts'
@@ -142,7 +142,7 @@ export class RefStore {
 
   /** The published packages in order of their hashes, as they are at this moment. */
   packages(): Iterable<PackageRefs> {
-    return groupPackages(this.#view.list('refs/'))
+    return this.#view.packages()
   }
 
   /**

@@ -1,5 +1,5 @@
 import type { Oid } from '../oid.ts'
-import { isNarinfoRef } from './package-refs.ts'
+import { groupPackages, isNarinfoRef, PACKAGE_REFS_PREFIX, type PackageRefs } from './package-refs.ts'
 import type { PackedRefs, Ref } from './packed-refs.ts'
 import { compareRefNames } from './ref-name.ts'
 
@@ -79,6 +79,12 @@ export class RefView {
     const loose = withPrefix(this.#sortedLoose, prefix)
     const recent = withPrefix(this.#sortedRecent, prefix)
     return overlay(recent, overlay(loose, this.#packed.entries(prefix)))
+  }
+
+  /** The packages in order of their hashes, as they are now whatever happens while they are read. */
+  packages(): Iterable<PackageRefs> {
+    const direct = this.#recent.size === 0 && this.#loose.size === 0 ? this.#packed.packages() : undefined
+    return direct ?? groupPackages(this.list(PACKAGE_REFS_PREFIX))
   }
 
   /** How many refs have names that begin with the prefix. */

@@ -32,6 +32,14 @@ export class PrefixDigest {
     return digest
   }
 
+  /** Takes in the set of another digest, which has nothing in common with this one's. */
+  join(other: PrefixDigest): void {
+    for (const [level, values] of this.#levels.entries()) {
+      const others = other.#levels[level]!
+      for (let node = 0; node < values.length; node++) values[node]! ^= others[node]!
+    }
+  }
+
   /** Adds or removes the hash part (or its prefix) that begins at `at`. */
   toggle(hash: Uint8Array, at = 0): void {
     const bytes = asBuffer(hash)

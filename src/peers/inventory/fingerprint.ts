@@ -24,6 +24,12 @@ export class Fingerprint {
     return fingerprint
   }
 
+  /** Takes in the set of another fingerprint, which has nothing in common with this one's. */
+  join(other: Fingerprint): void {
+    this.#high = (this.#high ^ other.#high) >>> 0
+    this.#low = (this.#low ^ other.#low) >>> 0
+  }
+
   /** Adds or removes the hash part (or its prefix) that begins at `at`. */
   toggle(hash: Uint8Array, at = 0): void {
     const bytes = asBuffer(hash)

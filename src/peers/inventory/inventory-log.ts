@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { ADDED, CHANGE_BYTES, HASH_BYTES, PREFIX_BYTES, REMOVED } from '../../../protocol/index.ts'
 import { PrefixDigest } from './digest.ts'
 import { Fingerprint } from './fingerprint.ts'
@@ -5,6 +6,9 @@ import { SortedRecords } from './sorted-records.ts'
 
 /** Changes that are kept: 1.4 MB. Who is further behind compares digests, which costs less than so many changes. */
 export const MAX_LOG_CHANGES = 65_536
+
+/** Hashes that are summed up in one turn. */
+const TURN_HASHES = 65_536
 
 /** What a restarted node needs to go on with its log. */
 export interface LogState {
@@ -31,17 +35,32 @@ export class InventoryLog {
   readonly #fingerprint: Fingerprint
   readonly #digest: PrefixDigest
 
-  /** @throws RangeError when a change in it changes nothing: then it is no log of ours */
-  constructor(state: LogState) {
+  /**
+   * @param summary of the state's base
+   * @throws RangeError when a change in it changes nothing: then it is no log of ours
+   */
+  constructor(state: LogState, summary = summaryOf(state.base)) {
     this.#epoch = state.epoch
     this.#minSeq = state.baseSeq
     this.#set = new SortedRecords(HASH_BYTES, PREFIX_BYTES, state.base)
-    this.#fingerprint = Fingerprint.of(state.base, HASH_BYTES)
-    this.#digest = PrefixDigest.of(state.base, HASH_BYTES)
+    this.#fingerprint = summary.fingerprint
+    this.#digest = summary.digest
     this.#changes = Buffer.alloc(64 * CHANGE_BYTES)
     if (this.apply(state.changes) !== state.changes.length / CHANGE_BYTES) {
       throw new RangeError('a change in the log changes nothing')
     }
+  }
+
+  /** As the constructor, in turns. */
+  static async open(state: LogState): Promise<InventoryLog> {
+    const summary = summaryOf(Buffer.alloc(0))
+    for (let at = 0; at < state.base.length; at += TURN_HASHES * HASH_BYTES) {
+      await setImmediate()
+      const part = summaryOf(state.base.subarray(at, at + TURN_HASHES * HASH_BYTES))
+      summary.fingerprint.join(part.fingerprint)
+      summary.digest.join(part.digest)
+    }
+    return new InventoryLog(state, summary)
   }
 
   /** The state that a log begins with, in a new epoch. @param hashes 20 bytes each, in byte order, no two with the same first 8 */
@@ -188,6 +207,18 @@ export class InventoryLog {
       this.#changes = Buffer.concat([this.#changes], 2 * Math.max(at, CHANGE_BYTES))
     this.#changes.set(change, at)
     this.#changeCount++
+  }
+}
+
+interface Summary {
+  readonly fingerprint: Fingerprint
+  readonly digest: PrefixDigest
+}
+
+function summaryOf(hashes: Uint8Array): Summary {
+  return {
+    fingerprint: Fingerprint.of(hashes, HASH_BYTES),
+    digest: PrefixDigest.of(hashes, HASH_BYTES),
   }
 }
 

@@ -1,7 +1,7 @@
 import { HASH_BYTES, PREFIX_BYTES } from '../../../protocol/index.ts'
 import { Turns } from '../../git/walk/turns.ts'
 import { nix32Decode, nix32Encode } from '../../nix/base32.ts'
-import { encodeChange, InventoryLog, MAX_LOG_CHANGES } from './inventory-log.ts'
+import { encodeChange, InventoryLog, type LogState, MAX_LOG_CHANGES } from './inventory-log.ts'
 import type { InventoryFeed, InventoryJournal } from './journal.ts'
 import type { SharePolicy } from './share-policy.ts'
 import { differences, sortRecords } from './sort-records.ts'
@@ -41,7 +41,7 @@ export class OwnInventory {
     const { feed, policy, journal } = components
     const present = await presentIn(feed)
     const stored = await journal.load()
-    const log = stored?.policy === policy.id ? restored(stored) : undefined
+    const log = stored?.policy === policy.id ? await restored(stored) : undefined
     if (log !== undefined) {
       const changes = await changesSince(log, present, components)
       // The log keeps no more, and whoever follows it compares digests either way.
@@ -55,7 +55,7 @@ export class OwnInventory {
     const epoch = Math.max(1, Math.floor(now), (stored?.epoch ?? 0) + 1)
     const state = InventoryLog.begin(epoch, hashes)
     await journal.replace({ ...state, policy: policy.id })
-    return new OwnInventory(new InventoryLog(state), components)
+    return new OwnInventory(await InventoryLog.open(state), components)
   }
 
   /** Packages were published in the store. Resolves when the log has those that are shared. @param packages hash part and name */
@@ -108,9 +108,9 @@ export class OwnInventory {
 }
 
 /** The log that was stored; `undefined` when it contradicts itself. */
-function restored(stored: ConstructorParameters<typeof InventoryLog>[0]): InventoryLog | undefined {
+async function restored(stored: LogState): Promise<InventoryLog | undefined> {
   try {
-    return new InventoryLog(stored)
+    return await InventoryLog.open(stored)
   } catch (error) {
     if (error instanceof RangeError) return undefined
     throw error

@@ -61,6 +61,26 @@ test('every object is found with what was written for it', () => {
   )
 })
 
+test('lengths of the entries of a large pack, in whatever order they lie', () => {
+  const count = 20_000
+  const list = Array.from({ length: count }, (_, i) => ({
+    oid: createHash('sha1').update(`${i}`).digest('hex'),
+    // Up to 2 GiB, in an order that is neither that of the numbers nor that of the ids.
+    offset: 12 + ((i * 7919) % count) * 100_000,
+    crc32: i,
+  }))
+  const packSize = 12 + count * 100_000 + 20
+  const index = PackIndex.parse(Buffer.concat(encodePackIndex(list, CHECKSUM)), { packSize })
+  for (const { oid, offset } of list) {
+    assert.equal(index.lengthAt(index.find(oid)), 100_000)
+    assert.equal(index.lengthFrom(offset), 100_000)
+  }
+  const order = index.packOrder()
+  for (let rank = 1; rank < count; rank++)
+    assert.ok(index.offsetAt(order[rank]!) > index.offsetAt(order[rank - 1]!))
+  assert.throws(() => index.lengthFrom(13), { code: 'ERR_GIT_CORRUPT_PACK' })
+})
+
 test('an index whose checksum is right may still be wrong: it is refused or stays in bounds', () => {
   fc.assert(
     fc.property(rows, fc.nat(), fc.integer({ min: 1, max: 255 }), fc.nat(40), (list, at, mask, cut) => {

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { groupPackages, isNarinfoRef } from '../../../../src/git/refs/package-refs.ts'
 import { PackedRefs } from '../../../../src/git/refs/packed-refs.ts'
 import { PackedRefsScanner } from '../../../../src/git/refs/packed-refs-scan.ts'
 import { compareRefNames } from '../../../../src/git/refs/ref-name.ts'
@@ -112,4 +113,15 @@ test('a large file is read in pieces, in order or not', async (t) => {
   assert.equal((await PackedRefs.load(path)).count, 1)
   await writeFile(path, HEADER + long)
   await assert.rejects(PackedRefs.load(path), { code: 'ERR_PACKED_REFS_MALFORMED', line: 2 })
+})
+
+test('packages come from the table as they do from the names of their refs', () => {
+  fc.assert(
+    fc.property(lines, (refs) => {
+      const packages = refs.filter(([name]) => isNarinfoRef(name) || /\/result$/.test(name))
+      const text = packages.map(([name, value]) => `${value.replace(/^0+$/, '1'.repeat(40))} ${name}\n`)
+      const read = PackedRefs.parse(Buffer.from(HEADER + text.join('')))
+      assert.deepEqual([...read.packages()!], [...groupPackages(read.entries())])
+    }),
+  )
 })

@@ -12,6 +12,22 @@ const changesOf = (steps: readonly (readonly [boolean, number])[]): Buffer =>
 const steps = fc.array(fc.tuple(fc.boolean(), fc.nat(30)), { maxLength: 200 })
 
 describe('inventory log', () => {
+  it('is the same when it is made in turns', async () => {
+    const count = 150_000
+    const base = Buffer.alloc(count * HASH_BYTES)
+    for (let index = 0; index < count; index++) {
+      base.writeUInt32BE(index * 28_000, index * HASH_BYTES)
+      base.writeUInt32BE((index * 2_654_435_761) % 2 ** 32, index * HASH_BYTES + 4)
+    }
+    const state = { ...InventoryLog.begin(7, base), changes: encodeChange(true, hashOf(1)) }
+    const [once, turns] = [new InventoryLog(state), await InventoryLog.open(state)]
+    assert.deepEqual(turns.fingerprint, once.fingerprint)
+    for (let level = 0; level < 4; level++)
+      for (let node = 0; node < 16 ** level; node++)
+        assert.deepEqual(turns.digestChildren(level, node), once.digestChildren(level, node))
+    assert.deepEqual(turns.state(), once.state())
+  })
+
   it('numbers the changes that change something, and says the same from any cursor', () => {
     fc.assert(
       fc.property(steps, fc.nat(200), (list, cursor) => {
