@@ -40,7 +40,7 @@ export class InventoryLogFile implements InventoryJournal {
     const file = await ifPresent(open(this.#path, 'r+'))
     if (file === undefined) return undefined
     const { size } = await file.stat()
-    const bytes = Buffer.alloc(Math.min(size, MAX_LOG_FILE_BYTES))
+    const bytes = Buffer.allocUnsafeSlow(Math.min(size, MAX_LOG_FILE_BYTES))
     const read = await readFully(file, bytes, 0)
     const found = size > MAX_LOG_FILE_BYTES ? undefined : decodeLog(bytes.subarray(0, read))
     if (found === undefined) {
@@ -65,12 +65,16 @@ export class InventoryLogFile implements InventoryJournal {
   }
 
   async replace(log: StoredLog): Promise<void> {
-    const bytes = encodeLog(log)
+    const pieces = encodeLog(log)
     const temporary = `${this.#path}.${randomBytes(6).toString('hex')}.tmp`
     await this.#attempt(async () => {
       const file = await open(temporary, 'wx+')
+      let length = 0
       try {
-        await writeFully(file, bytes, 0)
+        for (const piece of pieces) {
+          await writeFully(file, piece, length)
+          length += piece.length
+        }
         await file.sync()
         await rename(temporary, this.#path)
         await syncDirectory(dirname(this.#path))
@@ -81,7 +85,7 @@ export class InventoryLogFile implements InventoryJournal {
       }
       await this.close()
       this.#file = file
-      this.#end = bytes.length
+      this.#end = length
     })
   }
 

@@ -25,23 +25,26 @@ const FIXED_BYTES = MAGIC.length + POLICY_BYTES + 8 + 8 + 4
 const CRC_BYTES = 4
 const COUNT_BYTES = 4
 
-/** The head and, in one batch, the changes that are there already. */
-export function encodeLog(log: StoredLog): Buffer {
+/** The head and, in one batch, the changes that are there already; in pieces, of which the largest, the base, is not copied. */
+export function encodeLog(log: StoredLog): Uint8Array[] {
   const head = Buffer.alloc(FIXED_BYTES)
   MAGIC.copy(head)
   head.write(log.policy, MAGIC.length, 'hex')
   head.writeBigUInt64BE(BigInt(log.epoch), MAGIC.length + POLICY_BYTES)
   head.writeBigUInt64BE(BigInt(log.baseSeq), MAGIC.length + POLICY_BYTES + 8)
   head.writeUInt32BE(log.base.length / HASH_BYTES, FIXED_BYTES - 4)
-  const begun = withChecksum(Buffer.concat([head, log.base]))
-  return log.changes.length === 0 ? begun : Buffer.concat([begun, encodeBatch(log.changes)])
+  const checksum = Buffer.alloc(CRC_BYTES)
+  checksum.writeUInt32BE(crc32(log.base, crc32(head)))
+  return [head, log.base, checksum, ...(log.changes.length === 0 ? [] : [encodeBatch(log.changes)])]
 }
 
 /** One batch. @param changes 21 bytes each, at least one */
 export function encodeBatch(changes: Uint8Array): Buffer {
   const count = Buffer.alloc(COUNT_BYTES)
   count.writeUInt32BE(changes.length / CHANGE_BYTES)
-  return withChecksum(Buffer.concat([count, changes]))
+  const checksum = Buffer.alloc(CRC_BYTES)
+  checksum.writeUInt32BE(crc32(changes, crc32(count)))
+  return Buffer.concat([count, changes, checksum])
 }
 
 /**
@@ -76,12 +79,6 @@ export function decodeLog(file: Uint8Array): { log: StoredLog; length: number } 
 function areChanges(changes: Buffer): boolean {
   for (let at = 0; at < changes.length; at += CHANGE_BYTES) if (changes[at]! > ADDED) return false
   return true
-}
-
-function withChecksum(bytes: Buffer): Buffer {
-  const checksum = Buffer.alloc(CRC_BYTES)
-  checksum.writeUInt32BE(crc32(bytes))
-  return Buffer.concat([bytes, checksum])
 }
 
 /** Whether the bytes from `start` to `end` are followed by their checksum. */

@@ -6,13 +6,15 @@ import { decodeLog, encodeBatch, encodeLog } from '../../../src/peers/inventory/
 import { hashesOf, hashOf } from '../../support/hashes.ts'
 import type { FuzzTarget } from '../target.ts'
 
-const begun = encodeLog({
-  policy: 'ab'.repeat(32),
-  epoch: 5,
-  baseSeq: 0,
-  base: Buffer.alloc(0),
-  changes: Buffer.alloc(0),
-})
+const begun = Buffer.concat(
+  encodeLog({
+    policy: 'ab'.repeat(32),
+    epoch: 5,
+    baseSeq: 0,
+    base: Buffer.alloc(0),
+    changes: Buffer.alloc(0),
+  }),
+)
 const batch = encodeBatch(Buffer.concat([encodeChange(true, hashOf(1)), encodeChange(true, hashOf(2))]))
 const small = encodeBatch(encodeChange(false, hashOf(1)))
 
@@ -24,13 +26,15 @@ export const target: FuzzTarget = {
     begun,
     Buffer.concat([begun, batch, small]),
     Buffer.concat([begun, batch, small.subarray(0, 20)]),
-    encodeLog({
-      policy: '00'.repeat(32),
-      epoch: 1,
-      baseSeq: 3,
-      base: hashesOf(0, 3),
-      changes: Buffer.alloc(0),
-    }),
+    Buffer.concat(
+      encodeLog({
+        policy: '00'.repeat(32),
+        epoch: 1,
+        baseSeq: 3,
+        base: hashesOf(0, 3),
+        changes: Buffer.alloc(0),
+      }),
+    ),
   ],
 
   run(data) {
@@ -47,7 +51,7 @@ function check(bytes: Buffer): void {
   const { changes } = found.log
   assert.deepEqual(again.log.changes.subarray(0, changes.length), changes)
   assert.equal(again.length, found.length + batch.length)
-  assert.deepEqual(decodeLog(encodeLog(found.log))?.log, found.log)
+  assert.deepEqual(decodeLog(Buffer.concat(encodeLog(found.log)))?.log, found.log)
   try {
     assert.deepEqual(new InventoryLog(found.log).state().changes, changes)
   } catch (error) {
