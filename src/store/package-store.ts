@@ -32,7 +32,7 @@ import { Facts } from './facts.ts'
 import { RepositoryGitService } from './git-service.ts'
 import { GzipIndex } from './gzip-index.ts'
 import { createIngestSession, type IngestComponents } from './ingest/create.ts'
-import { listTree } from './listing.ts'
+import { Listings } from './listings.ts'
 import { PackMaintenance } from './maintenance.ts'
 import { NarBodies } from './nar-body.ts'
 import { PackageChanges, type PackageListener } from './package-changes.ts'
@@ -96,7 +96,7 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
   readonly #maintenance: PackMaintenance
   readonly #quarantines: Quarantines
   readonly #plans: Plans
-  readonly #planFiles: PlanFiles
+  readonly #listings: Listings
   readonly #closing = new AbortController()
   readonly #background = new Set<Promise<void>>()
   #closed: Promise<void> | undefined
@@ -118,16 +118,18 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
     this.#scanner = new SpliceScanner(database, this.#records)
     this.#inflater = new PartInflater(options.inflateWorkers)
     this.#bodies = new NarBodies(database, (tree) => this.#plans.forget(tree), this.#inflater)
-    this.#planFiles = new PlanFiles({
+    const files = new PlanFiles({
       directory: join(repository.ownDir, 'plans'),
       database,
       isServable: (plan) => this.#bodies.isServable(plan),
       logger: this.#logger,
     })
-    this.#plans = new Plans({
-      ...{ database, records: this.#records, files: this.#planFiles, signal: this.#closing.signal },
-      onWork: (work) => this.#inBackground(work),
-    })
+    const making = {
+      ...{ database, records: this.#records, files, signal: this.#closing.signal },
+      onWork: (work: Promise<void>) => this.#inBackground(work),
+    }
+    this.#plans = new Plans(making)
+    this.#listings = new Listings(making)
     this.#gzip = new GzipIndex({
       facts,
       bodies: this.#bodies,
@@ -287,11 +289,7 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
   async listing(hash: string, options: AbortOptions = {}): Promise<string | undefined> {
     const found = await this.#stored(hash, options)
     if (found === undefined) return undefined
-    const kept = await this.#planFiles.listing(found.tree)
-    if (kept !== undefined) return kept
-    const text = await listTree(this.#parts.database, this.#records, found.tree, options.signal)
-    this.#inBackground(this.#planFiles.keepListing(found.tree, text))
-    return text
+    return await this.#listings.get(found.tree, options.signal)
   }
 
   ingest(): IngestSession {

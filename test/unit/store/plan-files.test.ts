@@ -88,6 +88,19 @@ describe('plans and listings in files', () => {
     assert.equal((await ask()).listing, listing)
   })
 
+  it('are made once for all who ask at a time', async () => {
+    await withStore(async (store) => {
+      const { hash } = large.info.storePath
+      const [first, second] = await Promise.all([store.listing(hash), store.listing(hash)])
+      assert.ok(first !== undefined)
+      const again = await store.listing(hash)
+      assert.deepEqual([second, again], [first, first])
+      const gone = AbortSignal.abort()
+      await assert.rejects(store.listing(hash, { signal: gone }), { name: 'AbortError' })
+    })
+    assert.equal((await readdir(plans())).length, 2)
+  })
+
   it('are made anew when they are damaged or gone, and the folder is tidied', async () => {
     const { tree, listing } = await ask()
     const names = [`${tree}.plan`, `${tree}.ls.gz`].map((name) => join(plans(), name))
