@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 
+import { ChunkPool } from '../../util/chunk-pool.ts'
 import { AbortedError, errorCode, errorMessage, GachixError } from '../../util/errors.ts'
 import type { Startable } from '../../util/lifecycle.ts'
 import type { Logger } from '../../util/log.ts'
@@ -28,6 +29,10 @@ interface Job {
 
 /** Packages of a list are sent in pieces of about so many characters. */
 const BATCH_LENGTH = 64 * 1024
+/** Memory for such a piece, with the line that made it long enough. */
+const CHUNK_BYTES = 2 * BATCH_LENGTH
+/** Pieces that wait to be used again. */
+const MAX_FREE_CHUNKS = 4
 const NDJSON = { 'Content-Type': 'application/x-ndjson' }
 
 /**
@@ -40,6 +45,7 @@ export class ControlServer implements Startable {
   readonly #runner: RequestRunner
   readonly #listener: UnixListener
   readonly #stopped = new AbortController()
+  readonly #chunks = new ChunkPool(CHUNK_BYTES, MAX_FREE_CHUNKS)
 
   constructor({ operations, path, logger }: ControlServerComponents) {
     this.#operations = operations
@@ -135,12 +141,19 @@ export class ControlServer implements Startable {
       for await (const event of this.#operations.list({ signal })) {
         batch += line({ event })
         if (batch.length < BATCH_LENGTH) continue
-        await written(exchange.res, Buffer.from(batch), signal)
+        await written(exchange.res, this.#bytesOf(batch), signal, (chunk) => this.#chunks.give(chunk))
         batch = ''
       }
       if (batch !== '') await written(exchange.res, Buffer.from(batch), signal)
       return null
     })
+  }
+
+  /** The text in memory that is used again: a list of a million packages is 150 MB. */
+  #bytesOf(text: string): Buffer {
+    if (Buffer.byteLength(text) > CHUNK_BYTES) return Buffer.from(text)
+    const chunk = this.#chunks.take()
+    return chunk.subarray(0, chunk.write(text))
   }
 
   async #info(exchange: Exchange, target: string): Promise<void> {
