@@ -28,7 +28,7 @@ describe('a mesh of five nodes', () => {
     store = stack.use(await NixStore.start())
     ;[root] = (await store.build(['everything'])) as [string]
     closure = await store.facts(await store.closure([root]))
-    for (const name of ['a', 'b', 'c', 'd', 'e']) {
+    const start = async (name: string): Promise<Member> => {
       const host = await network.host(name)
       const gachix = stack.use(
         await Gachix.create({
@@ -36,8 +36,9 @@ describe('a mesh of five nodes', () => {
           env: { GACHIX__MESH__NETWORK: 'team', GACHIX__MESH__LISTEN: `/ip4/${host.address}/tcp/4042` },
         }),
       )
-      members.push({ host, gachix, node: await gachix.serve() })
+      return { host, gachix, node: await gachix.serve() }
     }
+    members.push(...(await Promise.all(['a', 'b', 'c', 'd', 'e'].map(start))))
   })
   after(() => stack.disposeAsync())
 

@@ -37,8 +37,10 @@ describe('a peer that is struck while it serves', () => {
   before(async () => {
     mesh = stack.use(await MeshHosts.create({ env: { GACHIX__MESH__UPLOAD_LIMIT: String(SPEED) } }))
     client = await mesh.add('client')
-    first = await mesh.add('first', { packages: [KILLED, VANISHED] })
-    second = await mesh.add('second', { packages: [KILLED, VANISHED, ALONE] })
+    ;[first, second] = await Promise.all([
+      mesh.add('first', { packages: [KILLED, VANISHED] }),
+      mesh.add('second', { packages: [KILLED, VANISHED, ALONE] }),
+    ])
     await mesh.connected()
   })
   after(() => stack.disposeAsync())

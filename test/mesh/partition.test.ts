@@ -37,9 +37,7 @@ describe('four nodes, many packages', () => {
     stack.defer(() => rm(folder, { recursive: true, force: true }))
     const packages = Array.from({ length: PACKAGES }, (_, i) => makePackage(`p-${i}`, file(`${i}\n`)))
     a = await mesh.add('a', { packages })
-    b = await mesh.add('b')
-    c = await mesh.add('c', { packages })
-    d = await mesh.add('d')
+    ;[b, c, d] = await Promise.all([mesh.add('b'), mesh.add('c', { packages }), mesh.add('d')])
     await mesh.connected()
     await until(
       () => 'all to have heard of all packages',
