@@ -4,7 +4,7 @@
  * smaller id dialled stays, of several the newest. What runs on another one ends there; then the side with the smaller id closes it.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Connection } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import type { Logger } from '../../util/log.ts'
 import { DUPLICATE_GRACE, DUPLICATE_SETTLING, DUPLICATE_TICK, IDENTIFY_TIMEOUT } from './limits.ts'
 
@@ -55,7 +55,7 @@ export class Duplicates {
   /** A connection with a peer has ended. Gossip that ran on it goes on over another one, if there is one. */
   closed(id: string): void {
     const left = this.preferred(id)
-    if (left !== undefined) this.#proves(left).catch(() => {})
+    if (left !== undefined) this.#answers(left).catch(() => {})
   }
 
   /** Ends all waiting. */
@@ -71,8 +71,13 @@ export class Duplicates {
     for (let open = this.#open(id); open.length > 1; open = this.#open(id)) {
       const staying = whichStays(self, id, open)
       if (staying !== proven) {
-        // It may be left over from a peer that has vanished and is back on the other one.
-        if (!(await this.#proves(staying))) continue
+        // It may be left over from a peer that has vanished and is back on the other one. What runs there finds out for itself.
+        if (!(await this.#answers(staying))) {
+          if (staying.streams.every((stream) => isBackground(stream) || stream.protocol === ''))
+            staying.abort(new Error('the other side is silent'))
+          await delay(DUPLICATE_TICK, undefined, waiting)
+          continue
+        }
         proven = staying
         for (const connection of open) if (connection !== staying) this.#retired.add(connection)
         if (id < self) return
@@ -89,15 +94,14 @@ export class Duplicates {
     }
   }
 
-  /** Whether the other side answers; a connection on which it does not is dropped. */
-  async #proves(connection: Connection): Promise<boolean> {
+  /** Whether the other side of a connection answers. Behind bulk data on a slow line it may not do so in time. */
+  async #answers(connection: Connection): Promise<boolean> {
     const timeout = AbortSignal.timeout(IDENTIFY_TIMEOUT)
     try {
       await this.#components.identify(connection, AbortSignal.any([this.#stopping.signal, timeout]))
       return true
-    } catch (error) {
+    } catch {
       this.#stopping.signal.throwIfAborted()
-      connection.abort(error as Error)
       return false
     }
   }
@@ -113,5 +117,9 @@ function whichStays(self: string, peer: string, connections: readonly Connection
 }
 
 function isIdle({ streams }: Connection): boolean {
-  return streams.every(({ protocol }) => BACKGROUND.some((prefix) => protocol.startsWith(prefix)))
+  return streams.every(isBackground)
+}
+
+function isBackground({ protocol }: Stream): boolean {
+  return BACKGROUND.some((prefix) => protocol.startsWith(prefix))
 }
