@@ -56,9 +56,10 @@ export const AT_REST: Readonly<Partial<Record<Quantity, number>>> = {
   descriptors: 12,
   handles: 6,
   listeners: 0,
-  connections: 0,
-  streams: 0,
 }
+
+/** Streams of each connection at rest: gossip has one in each direction, and everything else ends. */
+export const STREAMS_AT_REST = 2
 
 /**
  * By how much what is in use may be more at rest in the end than in the middle, within one process: the buffers that the pool for
@@ -112,10 +113,10 @@ function openFiles(pid: number): string[] {
   })
 }
 
-/** Several looks at one node as one: what only comes and goes, such as a ping, is in few of them. */
-export function typical(samples: readonly Sample[]): Sample {
+/** Several looks at one node as one, by the least of each: what only comes and goes, such as a ping, is not in all of them. */
+export function least(samples: readonly Sample[]): Sample {
   const quantities = Object.keys(samples[0]!) as (keyof Sample)[]
-  const entries = quantities.map((quantity) => [quantity, median(valuesOf(samples, quantity))])
+  const entries = quantities.map((quantity) => [quantity, Math.min(...valuesOf(samples, quantity))])
   return Object.fromEntries(entries) as Sample
 }
 

@@ -14,11 +14,12 @@ import { FOLLOWED, PackageMaker } from './packages.ts'
 import {
   AT_REST,
   IN_USE_AT_REST,
+  least,
   type Quantity,
   type Sample,
+  STREAMS_AT_REST,
   type Trend,
   trendsOf,
-  typical,
 } from './samples.ts'
 import { allArrived, allConnected, checkRepositories } from './settle.ts'
 import { Workload } from './workload.ts'
@@ -181,7 +182,7 @@ async function lookAtAll(members: readonly Member[]): Promise<Sample[]> {
     looks.push(round)
     await delay(1000)
   }
-  return members.map((_, index) => typical(looks.map((round) => round[index]!)))
+  return members.map((_, index) => least(looks.map((round) => round[index]!)))
 }
 
 function watch(members: readonly Member[], problem: (what: string) => void): { stop(): Promise<void> } {
@@ -232,6 +233,10 @@ function reportOf(member: Member, packages: number, atRest: NodeReport['atRest']
     const [was, is] = [atRest.before[quantity]!, atRest.after[quantity]!]
     if (is > was + more) problem(`${quantity} at rest: ${was} in the middle, ${is} at the end`)
   }
+  const { connections, streams } = atRest.after
+  const others = NODES.length - 1
+  if (connections > others) problem(`${connections} connections at rest, to ${others} other nodes`)
+  if (streams > STREAMS_AT_REST * others) problem(`${streams} streams at rest, to ${others} other nodes`)
   const [was, is] = [atRest.before.inUse!, atRest.after.inUse!]
   const sameProcess = atRest.after.age > atRest.before.age && !member.init.mortal
   if (sameProcess && is > was + IN_USE_AT_REST)

@@ -201,9 +201,9 @@ export class Swarm implements Startable {
       if (connection.status !== 'open' && this.#duplicates.preferred(id) !== undefined) {
         return await this.open(id, protocol, options)
       }
-      throw new PeerUnreachableError(`no answer from the peer ${id}: ${errorMessage(error)}`, {
-        cause: error,
-      })
+      // libp2p throws the event by which a stream closes.
+      const reason = error instanceof Event ? 'the stream was closed' : errorMessage(error)
+      throw new PeerUnreachableError(`no answer from the peer ${id}: ${reason}`, { cause: error })
     }
   }
 
