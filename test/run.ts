@@ -28,12 +28,13 @@ const GROUPS: Readonly<Record<string, { readonly files: string; readonly atOnce:
 /** What takes half a minute and more, longest first. A run ends with its own list. */
 const LONG = [
   'e2e/kill',
+  'install/container',
   'mesh/slow-network',
+  'mesh/hostile-peers',
   'interop/git/nar-body',
   'unit/cli/node',
   'e2e/sources',
   'mesh/partition',
-  'install/container',
   'e2e/sync-failures',
   'e2e/memory',
   'e2e/pull-through',
