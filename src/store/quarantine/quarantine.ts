@@ -35,6 +35,9 @@ const LITTLE_BYTES = 64 * 1024
  */
 const REMEMBERED_IDS = 8 * 1024 * 1024
 
+/** Smaller packs are copied together into one, so that a pull from many peers does not leave many packs. */
+const LINKED_BYTES = 8 * 1024 * 1024
+
 interface Admitted {
   readonly info: PathInfo
   readonly commit: Oid
@@ -221,7 +224,11 @@ export class StoreQuarantine implements Quarantine {
       else others.push(position)
     }
     const whole = [...positions.keys()].filter((pack) => {
-      return this.#objects.owns(pack) && positions.get(pack)!.length === pack.index.count
+      return (
+        this.#objects.owns(pack) &&
+        pack.size >= LINKED_BYTES &&
+        positions.get(pack)!.length === pack.index.count
+      )
     })
     for (const pack of whole) positions.delete(pack)
     const entries = [...positions].flatMap(([pack, those]) =>

@@ -1,7 +1,7 @@
 /** Packs that `git` makes are taken in, proven and published; what lies in the repository then is sound to `git`. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
@@ -132,6 +132,27 @@ describe('a quarantine', () => {
     await quarantine.publish()
     await quarantine.close()
     await checkGzip(store, second.info.storePath.hash)
+  })
+
+  it('publishes a large pack as it came, if it holds nothing else, and copies what is small', async (t) => {
+    const large = makePackage('large', directory({ noise: file(noise(9_000_000, 1)) }))
+    const small = makePackage('small', directory({ text: file(prose(5000, 2)) }))
+    const sender = await Sender.of(t, [large, small])
+    const store = await storeFor(t)
+    for (const made of [large, small]) {
+      const pack = await sender.pack([await sender.commit(made)])
+      const quarantine = await store.quarantine(made.info.storePath.name)
+      await quarantine.receive(sent(pack), ROOMY)
+      await admitAll(quarantine, sender, [made])
+      await quarantine.publish()
+      await quarantine.close()
+      const came = join(store.gitDir, 'objects/pack', `pack-${pack.subarray(-20).toString('hex')}.pack`)
+      assert.equal(existsSync(came), made === large, `the pack of ${made.info.storePath}`)
+    }
+    await checkPublished(store, [large, small])
+    assert.deepEqual(quarantinePacks(store), [])
+    await store.close()
+    await fsck(store.gitDir)
   })
 
   it('resolves deltas to what the store has (thin packs), and copies nothing that it has', async (t) => {
