@@ -24,3 +24,11 @@ export function createReclaimer(): (bytes: number) => void {
     collect({ type: 'minor' })
   }
 }
+
+let ofThread: ((bytes: number) => void) | undefined
+
+/** The same for all of a thread that say so: tells of a buffer's length as it is dropped. */
+export function reclaim(bytes: number): void {
+  ofThread ??= createReclaimer()
+  ofThread(bytes)
+}

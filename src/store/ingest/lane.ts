@@ -6,6 +6,7 @@ import { PackWriter, type PackWriterOptions } from '../../git/pack/writer.ts'
 import { formatHash } from '../../nix/hash.ts'
 import { NarReader } from '../../nix/nar/reader.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
+import { reclaim } from '../../util/reclaim.ts'
 import { TreeBuilder } from '../tree-builder.ts'
 import { NarMismatchError } from './errors.ts'
 
@@ -176,6 +177,7 @@ async function readNar(
         `${reader.position} and more data after it`,
       )
     }
+    reclaim(chunk.length)
     await writer.ready()
   }
   reader.finish()

@@ -8,7 +8,7 @@ import { hashObject, type Oid } from '../../git/oid.ts'
 import { ContentAddressMismatchError, createContentCheck } from '../../nix/content-check.ts'
 import { formatHash } from '../../nix/hash.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
-import { createReclaimer } from '../../util/reclaim.ts'
+import { reclaim } from '../../util/reclaim.ts'
 import type { StoredGzipFacts } from '../facts.ts'
 import { MissingReferenceError, NarMismatchError } from '../ingest/errors.ts'
 import type { NarBodies } from '../nar-body.ts'
@@ -24,14 +24,6 @@ const MAX_COMMIT_SIZE = 16 * 1024 * 1024
 /** NARs up to this size are inflated at once; larger ones in pieces, off the main thread. */
 const SMALL_NAR = 256 * 1024
 const PIECE = 256 * 1024
-
-let reclaimer: ((bytes: number) => void) | undefined
-
-/** Has the memory of inflated pieces given back soon. */
-function reclaim(bytes: number): void {
-  reclaimer ??= createReclaimer()
-  reclaimer(bytes)
-}
 
 /** Where a proof finds what it needs. */
 export interface ProofComponents {
