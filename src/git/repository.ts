@@ -147,11 +147,14 @@ async function isEmptyOrUnfinished(path: string): Promise<boolean> {
   const names = await ifPresent(readdir(path))
   if (names === undefined || !names.every((name) => SKELETON.has(name))) return false
   if (names.length === 0) return true
-  if (!names.includes('objects') || (await readSmall(join(path, 'HEAD')))) return false
+  if (await readSmall(join(path, 'HEAD'))) return false
   const config = (await readSmall(join(path, 'config'))) ?? ''
   if (config !== '' && !config.startsWith('[core]')) return false
+  // The first directories come before `objects`, all files after it.
+  const mayHaveFiles = names.includes('objects')
   for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
-    if (!entry.isDirectory() && !(entry.parentPath === path && SKELETON.has(entry.name))) return false
+    if (entry.isDirectory()) continue
+    if (!mayHaveFiles || entry.parentPath !== path || !SKELETON.has(entry.name)) return false
   }
   return true
 }

@@ -30,6 +30,11 @@ test('makes a bare repository where there is nothing, once', async (t) => {
 test('an interrupted creation is finished, whatever of it is there', async (t) => {
   const root = await temporaryDirectory(t)
   const states: [name: string, content: string][][] = [
+    [['hooks/', '']],
+    [
+      ['hooks/', ''],
+      ['info/', ''],
+    ],
     [['objects/', '']],
     [
       ['objects/', ''],
