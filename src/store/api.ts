@@ -199,6 +199,8 @@ export interface RepositorySession {
 export interface RepositorySource {
   /** Name for messages. */
   readonly name: string
+  /** Whether a further session costs nothing, so that work may go on in several. */
+  readonly hasCheapSessions?: boolean
   /** @throws GachixError that says why it cannot be reached, and what to do */
   open(options?: AbortOptions): Promise<RepositorySession>
 }

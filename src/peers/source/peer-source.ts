@@ -12,6 +12,7 @@ export interface PeerSourceInit extends PeerSessionInit {
 
 /** A peer as a repository elsewhere. */
 export class PeerSource implements RepositorySource {
+  readonly hasCheapSessions = true
   readonly #init: PeerSourceInit
 
   constructor(init: PeerSourceInit) {

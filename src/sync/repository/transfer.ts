@@ -52,6 +52,8 @@ export class Transfer {
   readonly #components: TransferComponents
   /** Commits that are in quarantine and not published yet, by the packages' hash parts. */
   readonly #commits = new Map<string, string>()
+  /** Whether the source of a batch's trees sends single blobs. */
+  readonly #selective = new WeakMap<readonly Announced[], boolean>()
   /** Hash part of a package of the batch under way: what helpers are judged by. */
   #subject = ''
   /** How many givers have not failed. */
@@ -63,19 +65,25 @@ export class Transfer {
   }
 
   /**
-   * Brings everything of a batch into quarantine that is not here: from a selective source the commits and trees first
-   * and then only the blobs that are missing; from any other what it sends for the commits.
+   * Brings the commits and trees of a batch into quarantine that are not here. Of a source that is not selective all comes that it sends for
+   * the commits. Batches come one after the other.
    */
-  async gather(batch: readonly Announced[]): Promise<void> {
+  async gatherTrees(batch: readonly Announced[], signal?: AbortSignal): Promise<void> {
     const { first, options } = this.#components
-    this.#subject = batch[0]!.info.storePath.hash
-    const wanted = await this.#incomplete(batch)
+    const until = { ...options, ...(signal && { signal }) }
+    const wanted = await this.#incomplete(batch, until)
     const selective = await first.use(async (session) => {
-      if (wanted.length > 0) await this.#fetchCommits(session, wanted)
+      if (wanted.length > 0) await this.#fetchCommits(session, wanted, until)
       return session.selective
-    }, options)
+    }, until)
+    this.#selective.set(batch, selective)
     for (const { info, commit } of batch) this.#commits.set(info.storePath.hash, commit)
-    if (selective) await this.#fetchBlobs(batch)
+  }
+
+  /** Brings the blobs of a batch into quarantine that are missing, once its trees are there. */
+  async gatherBlobs(batch: readonly Announced[]): Promise<void> {
+    this.#subject = batch[0]!.info.storePath.hash
+    if (this.#selective.get(batch) === true) await this.#fetchBlobs(batch)
   }
 
   /** Proves the packages of a batch, references first, and publishes them. */
@@ -93,8 +101,8 @@ export class Transfer {
   }
 
   /** Packages whose commit or trees have to be fetched: not those that an earlier, broken transfer brought. */
-  async #incomplete(batch: readonly Announced[]): Promise<Announced[]> {
-    const { quarantine, options } = this.#components
+  async #incomplete(batch: readonly Announced[], options: FetchOptions): Promise<Announced[]> {
+    const { quarantine } = this.#components
     const wanted: Announced[] = []
     for (const found of batch) {
       const complete =
@@ -111,14 +119,19 @@ export class Transfer {
     return wanted
   }
 
-  async #fetchCommits(session: RepositorySession, wanted: readonly Announced[]): Promise<void> {
+  async #fetchCommits(
+    session: RepositorySession,
+    wanted: readonly Announced[],
+    options: FetchOptions,
+  ): Promise<void> {
     const infos = wanted.map(({ info }) => info)
     const request = {
       wants: wanted.map(({ commit }) => commit),
       haves: this.#haves(wanted),
       ...(session.selective && { omitBlobs: true }),
     }
-    await this.#receive(session, request, session.selective ? treeLimits(infos) : packageLimits(infos))
+    const limits = session.selective ? treeLimits(infos) : packageLimits(infos)
+    await this.#receive(session, request, limits, options)
   }
 
   /** The commits that the wanted ones follow: published here, or fetched before. */
@@ -203,7 +216,10 @@ export class Transfer {
     for (let wants = queue.shift(); wants !== undefined; wants = queue.shift()) {
       const part = wants
       try {
-        await giver.use((session) => this.#receive(session, { wants: part, haves: [] }, limits), options)
+        await giver.use(
+          (session) => this.#receive(session, { wants: part, haves: [] }, limits, options),
+          options,
+        )
       } catch (error) {
         failures.set(giver, error)
         this.#living--
@@ -223,8 +239,13 @@ export class Transfer {
     }
   }
 
-  async #receive(session: RepositorySession, request: FetchRequest, limits: ReceiveLimits): Promise<void> {
-    const { quarantine, options } = this.#components
+  async #receive(
+    session: RepositorySession,
+    request: FetchRequest,
+    limits: ReceiveLimits,
+    options: FetchOptions,
+  ): Promise<void> {
+    const { quarantine } = this.#components
     const pack = session.fetch(request, pass(options))
     // The last one that has it may take its time.
     const patient = options.patience === undefined || this.#living <= 1

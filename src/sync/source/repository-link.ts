@@ -97,24 +97,42 @@ export class RepositoryLink implements SourceLink {
     const helpers = others.filter((link): link is RepositoryLink => link instanceof RepositoryLink)
     await quarantine.use(async (opened) => {
       const transfer = new Transfer({ store, quarantine: opened, claims, first: this, helpers, options })
-      // While one batch is being proven the next is on its way.
-      let proving: Promise<void> = Promise.resolve()
-      try {
-        for (const batch of inBatches(packages.filter(isAnnounced))) {
-          const gathered = transfer.gather(batch)
-          await Promise.all([gathered, proving])
-          proving = transfer.prove(batch)
-          proving.catch(() => {})
-        }
-        options.onPublishing()
-      } finally {
-        await proving
-      }
+      await this.#bring([...inBatches(packages.filter(isAnnounced))], transfer, options)
     })
     for (const { info } of packages) {
       this.judge(info.storePath.hash, 'delivered')
       this.health.packages++
       this.health.narBytes += info.narSize
+    }
+  }
+
+  /** While one batch is being proven the blobs of the next are on their way, and where that costs nothing the trees of the one after. */
+  async #bring(
+    batches: readonly (readonly Announced[])[],
+    transfer: Transfer,
+    options: FetchOptions,
+  ): Promise<void> {
+    const ahead = this.source.repository.hasCheapSessions === true
+    const leaving = new AbortController()
+    const signal = AbortSignal.any([leaving.signal, ...(options.signal ? [options.signal] : [])])
+    let proving: Promise<void> = Promise.resolve()
+    let trees: Promise<void> | undefined
+    try {
+      for (const [i, batch] of batches.entries()) {
+        await (trees ?? transfer.gatherTrees(batch, signal))
+        const next = batches[i + 1]
+        trees = ahead && next !== undefined ? transfer.gatherTrees(next, signal) : undefined
+        // It is awaited in its turn.
+        trees?.catch(() => {})
+        await Promise.all([transfer.gatherBlobs(batch), proving])
+        proving = transfer.prove(batch)
+        proving.catch(() => {})
+      }
+      options.onPublishing()
+    } finally {
+      leaving.abort()
+      await Promise.allSettled([trees])
+      await proving
     }
   }
 

@@ -13,8 +13,8 @@ const SIZE_BYTES = 8
 const PADDING = Buffer.alloc(8)
 const TWO_POW_32 = 2 ** 32
 /** Blobs that are needed again are kept up to this size, and so many bytes of them in all. */
-const KEPT_BLOB = 64 * 1024
-const KEPT_BYTES = 8 * 1024 * 1024
+const KEPT_BLOB = 4 * 1024 * 1024
+const KEPT_BYTES = 16 * 1024 * 1024
 
 /**
  * Hashes NARs while the blobs that they are made of come in. A NAR whose blobs come in its own order is hashed when the last one
@@ -59,6 +59,8 @@ export class ExpectedNars {
     let number = 0
     let guess: Oid | undefined
     let guesses: Guess[] = []
+    let copy: Buffer | undefined
+    let copied = 0
     return {
       blob: (oid, content) => {
         number++
@@ -68,13 +70,17 @@ export class ExpectedNars {
         guess = order[number++]
         const waiting = guess === undefined ? undefined : this.#waiting.get(guess)
         guesses = waiting === undefined ? [] : [...waiting].map((nar) => nar.guess(size))
+        copy = guess !== undefined && this.#mayKeep(guess, size) ? Buffer.allocUnsafeSlow(size) : undefined
+        copied = 0
       },
       content: (bytes) => {
         for (const { hash } of guesses) hash.update(bytes)
+        if (copy !== undefined) copied += bytes.copy(copy, copied)
       },
       end: (oid) => {
         if (oid !== guess) return
         this.#waiting.delete(oid)
+        if (copy !== undefined && this.#mayKeep(oid, copy.length)) this.#keep(oid, copy)
         for (const each of guesses) {
           each.nar.settle(each)
           this.#goOn(each.nar)
@@ -89,16 +95,19 @@ export class ExpectedNars {
       this.#waiting.delete(oid)
       for (const nar of waiting) nar.add(content)
     }
-    this.#keep(oid, content)
+    if (this.#mayKeep(oid, content.length)) this.#keep(oid, Buffer.from(content))
     for (const nar of waiting ?? []) this.#goOn(nar)
   }
 
+  /** Whether a blob of that size is needed again, and there is room for it. */
+  #mayKeep(oid: Oid, size: number): boolean {
+    if (!this.#shared.has(oid) || this.#kept.has(oid)) return false
+    return size <= KEPT_BLOB && this.#keptBytes + size <= KEPT_BYTES
+  }
+
   #keep(oid: Oid, content: Buffer): void {
-    const { length } = content
-    if (!this.#shared.has(oid) || this.#kept.has(oid)) return
-    if (length > KEPT_BLOB || this.#keptBytes + length > KEPT_BYTES) return
-    this.#kept.set(oid, Buffer.from(content))
-    this.#keptBytes += length
+    this.#kept.set(oid, content)
+    this.#keptBytes += content.length
   }
 
   #drop(nar: OpenNar): void {
