@@ -106,7 +106,10 @@ export class RepositoryLink implements SourceLink {
     }
   }
 
-  /** While one batch is being proven the blobs of the next are on their way, and where that costs nothing the trees of the one after. */
+  /**
+   * While up to two batches are being proven the blobs of the next are on their way, and where that costs nothing the trees of the one
+   * after.
+   */
   async #bring(
     batches: readonly (readonly Announced[])[],
     transfer: Transfer,
@@ -115,6 +118,7 @@ export class RepositoryLink implements SourceLink {
     const ahead = this.source.repository.hasCheapSessions === true
     const leaving = new AbortController()
     const signal = AbortSignal.any([leaving.signal, ...(options.signal ? [options.signal] : [])])
+    let provingBefore: Promise<void> = Promise.resolve()
     let proving: Promise<void> = Promise.resolve()
     let trees: Promise<void> | undefined
     try {
@@ -124,8 +128,9 @@ export class RepositoryLink implements SourceLink {
         trees = ahead && next !== undefined ? transfer.gatherTrees(next, signal) : undefined
         // It is awaited in its turn.
         trees?.catch(() => {})
-        await Promise.all([transfer.gatherBlobs(batch), proving])
-        proving = transfer.prove(batch)
+        await Promise.all([transfer.gatherBlobs(batch), provingBefore])
+        provingBefore = proving
+        proving = proving.then(() => transfer.prove(batch))
         proving.catch(() => {})
       }
       options.onPublishing()
