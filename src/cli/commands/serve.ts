@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Command } from 'commander'
+import { errorMessage } from '../../util/errors.ts'
 import { type CliContext, loadSettings, override } from '../context.ts'
 
 /** Time that running transfers have to end after the first signal, in milliseconds. */
@@ -41,6 +42,10 @@ export function serveCommand(context: CliContext): Command {
         import('../../util/log.ts'),
       ])
       const logger = createLogger({ level: config.logLevel })
+      // Libraries leave promises behind that fail when a peer vanishes. Whoever is served must not pay for that.
+      process.on('unhandledRejection', (err) => {
+        logger.error({ err }, `something failed that nobody waited for; going on: ${errorMessage(err)}`)
+      })
       const manager = new ServiceManager({ env: context.env, logger })
       const node = new Node({ config, logger, env: context.env, httpSockets: manager.sockets })
       await node.start()
