@@ -16,6 +16,8 @@ const MEBIBYTE = 1024 * 1024
 const FEW_PACKS = 8
 /** The same while packages come in, a batch after the other: what is merged early is copied again with what comes later. */
 const FEW_PACKS_HELD = 64
+/** Milliseconds after a pull until packs are merged: another may follow, and whoever looks at what has come finds it where it is. */
+const QUIET_TIME = 5000
 /** Packs above this size, in bytes, are left alone; a merge copies at most twice as much. */
 const LARGEST_PACK = 4096 * MEBIBYTE
 /** The same for a process that shall end soon: half a second of copying. */
@@ -50,6 +52,7 @@ export class PackMaintenance {
   #wanted = false
   /** How many bring packages in. */
   #holders = 0
+  #later: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
 
   constructor(options: PackMaintenanceOptions) {
@@ -71,7 +74,8 @@ export class PackMaintenance {
       if (!held) return
       held = false
       this.#holders--
-      this.request()
+      clearTimeout(this.#later)
+      this.#later = setTimeout(() => this.request(), QUIET_TIME).unref()
     }
   }
 
@@ -82,6 +86,7 @@ export class PackMaintenance {
 
   /** Stops; of a short-lived process it does now what has been requested. Resolves when nothing is under way. */
   async close(): Promise<void> {
+    clearTimeout(this.#later)
     if (this.#options.shortLived === true && this.#wanted) this.#start()
     else this.#closing.abort()
     await this.idle()
