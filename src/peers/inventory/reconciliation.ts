@@ -29,7 +29,7 @@ export class Reconciliation {
   readonly #digest: PrefixDigest
   #level = FIRST_LEVEL
   /** Nodes of the level (buckets at the last one) that are not asked for yet, ascending. */
-  #todo: number[] = Array.from({ length: DIGEST_FANOUT ** FIRST_LEVEL }, (_, node) => node)
+  #unasked: number[] = Array.from({ length: DIGEST_FANOUT ** FIRST_LEVEL }, (_, node) => node)
   #next: number[] = []
 
   /** @param set what is probably similar; changed to be equal */
@@ -41,8 +41,8 @@ export class Reconciliation {
   /** The question to ask next. */
   request(epoch: number): InventoryRequest {
     if (this.#level === DIGEST_DEPTH)
-      return { epoch, buckets: { buckets: pack(this.#todo.slice(0, MAX_DIGEST_BUCKETS)) } }
-    return { epoch, digest: { level: this.#level, nodes: pack(this.#todo.slice(0, MAX_DIGEST_NODES)) } }
+      return { epoch, buckets: { buckets: pack(this.#unasked.slice(0, MAX_DIGEST_BUCKETS)) } }
+    return { epoch, digest: { level: this.#level, nodes: pack(this.#unasked.slice(0, MAX_DIGEST_NODES)) } }
   }
 
   /**
@@ -57,16 +57,16 @@ export class Reconciliation {
   }
 
   #descend(values: Uint8Array, count: number): Step | undefined {
-    const asked = this.#todo.splice(0, MAX_DIGEST_NODES)
+    const asked = this.#unasked.splice(0, MAX_DIGEST_NODES)
     if (values.length !== asked.length * NODE_ANSWER_BYTES) return undefined
     asked.forEach((node, index) => {
       this.#next.push(...this.#digest.differing(this.#level, node, values, index * NODE_ANSWER_BYTES))
     })
-    if (this.#todo.length > 0) return 'more'
+    if (this.#unasked.length > 0) return 'more'
     this.#level++
-    this.#todo = this.#next
+    this.#unasked = this.#next
     this.#next = []
-    if (this.#todo.length === 0) return 'done'
+    if (this.#unasked.length === 0) return 'done'
     return this.#cost(count) < WORTHWHILE * count * HASH_BYTES ? 'more' : 'too different'
   }
 
@@ -74,7 +74,7 @@ export class Reconciliation {
     page: NonNullable<InventoryAnswer['buckets']>,
     learnt: (hashes: Uint8Array[]) => void,
   ): Step | undefined {
-    const asked = this.#todo.slice(0, MAX_DIGEST_BUCKETS)
+    const asked = this.#unasked.slice(0, MAX_DIGEST_BUCKETS)
     if (page.listed > asked.length) return undefined
     let at = 0
     const buckets: Bucket[] = []
@@ -90,14 +90,14 @@ export class Reconciliation {
     // hashes that belong to no bucket that was asked for
     if (at !== page.hashes.length) return undefined
     learnt(this.set.replace(buckets))
-    this.#todo.splice(0, page.listed)
-    return this.#todo.length === 0 ? 'done' : 'more'
+    this.#unasked.splice(0, page.listed)
+    return this.#unasked.length === 0 ? 'done' : 'more'
   }
 
   /** Bytes that the rest will take, roughly, when differences are spread evenly. */
   #cost(count: number): number {
     const nodes = DIGEST_FANOUT ** this.#level
-    const share = this.#todo.length / nodes
+    const share = this.#unasked.length / nodes
     // when all nodes differ there are at least as many differences as it usually takes to hit every one
     const differences = share < 1 ? -nodes * Math.log(1 - share) : nodes * Math.log(nodes)
     let bytes = 0
