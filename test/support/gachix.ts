@@ -166,6 +166,10 @@ export class GachixNode {
     this.url = url
     this.child = child
     this.output = collectOutput(child)
+    // Tests then fail by what the node no longer does; only this tells why.
+    child.once('close', (code: number | null) => {
+      if (code) console.error(`the node at ${url} ended by itself (${code}): ${this.output().slice(-20_000)}`)
+    })
   }
 
   /** Waits for the answer 200 of `/health`. */

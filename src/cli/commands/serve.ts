@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Command } from 'commander'
-import { errorMessage } from '../../util/errors.ts'
 import { type CliContext, loadSettings, override } from '../context.ts'
 
 /** Time that running transfers have to end after the first signal, in milliseconds. */
@@ -36,16 +35,14 @@ export function serveCommand(context: CliContext): Command {
         ...override('server.port', port, '--port'),
       ])
       // What only a server needs is loaded only by it: the other commands start in half the time.
-      const [{ Node }, { ServiceManager }, { createLogger }] = await Promise.all([
+      const [{ Node }, { ServiceManager }, { createLogger }, { surviveStrayErrors }] = await Promise.all([
         import('../../node.ts'),
         import('../../service-manager.ts'),
         import('../../util/log.ts'),
+        import('../stray-errors.ts'),
       ])
       const logger = createLogger({ level: config.logLevel })
-      // Libraries leave promises behind that fail when a peer vanishes. Whoever is served must not pay for that.
-      process.on('unhandledRejection', (err) => {
-        logger.error({ err }, `something failed that nobody waited for; going on: ${errorMessage(err)}`)
-      })
+      surviveStrayErrors(logger)
       const manager = new ServiceManager({ env: context.env, logger })
       const node = new Node({ config, logger, env: context.env, httpSockets: manager.sockets })
       await node.start()

@@ -6,7 +6,6 @@ import { mdns } from '@libp2p/mdns'
 import { type Ping, ping } from '@libp2p/ping'
 import { preSharedKey } from '@libp2p/pnet'
 import { tcp } from '@libp2p/tcp'
-import { yamux } from '@libp2p/yamux'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { VERSION } from '../../util/version.ts'
@@ -18,14 +17,12 @@ import {
   IDENTIFY_TIMEOUT,
   INBOUND_PER_SECOND,
   MAX_CONNECTIONS,
-  MAX_EARLY_STREAMS,
   MAX_PENDING_CONNECTIONS,
-  MAX_STREAMS_PER_CONNECTION,
   PING_INTERVAL,
   PING_TIMEOUT,
-  STREAM_WINDOW,
   UPGRADE_TIMEOUT,
 } from './limits.ts'
+import { muxer } from './muxer.ts'
 
 export interface SwarmSettings {
   readonly identity: Identity
@@ -60,14 +57,7 @@ export function assembleLibp2p(
     transportManager: { faultTolerance: 1 },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [
-      yamux({
-        maxInboundStreams: MAX_STREAMS_PER_CONNECTION,
-        maxOutboundStreams: MAX_STREAMS_PER_CONNECTION,
-        maxEarlyStreams: MAX_EARLY_STREAMS,
-        streamOptions: { maxStreamWindowSize: STREAM_WINDOW },
-      }),
-    ],
+    streamMuxers: [muxer()],
     ...(settings.preSharedKey !== undefined && {
       connectionProtector: preSharedKey({ psk: settings.preSharedKey }),
     }),

@@ -6,6 +6,7 @@ import { GOSSIP_BURST } from '../../../src/peers/swarm/limits.ts'
 import { eventually } from '../../support/mesh-node.ts'
 import { type SwarmNode, startSwarm } from '../../support/swarm-node.ts'
 
+const PROTOCOL = '/gachix/test/echo/1'
 const PSK = (byte: string) => Buffer.from(`/key/swarm/psk/1.0.0/\n/base16/\n${byte.repeat(32)}`)
 
 async function closeAll(nodes: readonly SwarmNode[]): Promise<void> {
@@ -23,6 +24,18 @@ describe('a swarm', () => {
     await b.swarm.disconnect(a.id)
     await eventually('both to know', () => a.swarm.members.size + b.swarm.members.size === 0)
     await assert.rejects(b.swarm.ping(a.id), { code: 'ERR_PEER_UNREACHABLE' })
+  })
+
+  it('survives that a connection ends in the moment in which a stream is opened', async () => {
+    await using a = await startSwarm()
+    await using b = await startSwarm({ serve: (swarm) => swarm.handle(PROTOCOL, 10, () => {}) })
+    for (let round = 0; round < 5; round++) {
+      await a.connect(b)
+      const opening = a.swarm.open(b.id, PROTOCOL)
+      a.swarm.abandon(b.id)
+      await assert.rejects(opening, { code: 'ERR_PEER_UNREACHABLE' })
+      await eventually('it to be gone', () => !a.swarm.members.has(b.id) && !b.swarm.members.has(a.id))
+    }
   })
 
   it('does not take one peer for another', async () => {
