@@ -11,7 +11,7 @@ import {
   ObjectNotFoundError,
   PackGoneError,
 } from './object-errors.ts'
-import { createObjectHash, type GitObjectType, isOid, type Oid } from './oid.ts'
+import { createObjectHash, type GitObjectType, OID_BYTES, type Oid, writeOid } from './oid.ts'
 import { isDelta } from './pack/format.ts'
 import type { Pack } from './pack/pack.ts'
 import { loadEntry, type ObjectData, type ObjectStream, PackedObjects } from './pack/packed-objects.ts'
@@ -61,6 +61,10 @@ export interface LooseLocation {
   readonly objects: LooseObjects
 }
 
+/** What an object can be in. */
+type Place = Pack | LooseObjects
+const NOWHERE: readonly Place[] = []
+
 /** Where the zlib stream of an object lies that is in a pack as it is, not as a delta. */
 export interface DeflatedLocation {
   readonly pack: Pack
@@ -84,6 +88,8 @@ export interface DeflatedLocation {
 export class ObjectDatabase {
   readonly #directories: readonly ObjectDirectory[]
   readonly #packed: PackedObjects
+  /** The id that is being looked for. */
+  readonly #id = new Uint8Array(OID_BYTES)
   /** Refreshes, and removals of packs, run one after the other. */
   #refreshing: Promise<unknown> = Promise.resolve()
 
@@ -119,17 +125,17 @@ export class ObjectDatabase {
 
   /** Whether the object is there. Answers from memory; false for a text that is no object id. */
   has(oid: Oid): boolean {
-    if (!isOid(oid)) return false
-    const bytes = Buffer.from(oid, 'hex')
-    return this.#directories.some(
-      ({ packs, loose }) => packs.some((pack) => pack.index.findBytes(bytes) >= 0) || loose.has(oid),
-    )
+    if (!writeOid(oid, this.#id)) return false
+    for (const { packs, loose } of this.#directories) {
+      for (const pack of packs) if (pack.index.findBytes(this.#id) >= 0) return true
+      if (loose.has(oid)) return true
+    }
+    return false
   }
 
   /** Where the object lies, the first place in the order of look-up. Answers from memory. */
   locate(oid: Oid): PackedLocation | LooseLocation | undefined {
-    for (const location of this.#locations(oid)) return location
-    return undefined
+    return this.#locate(oid)
   }
 
   /** Type and size, without the content. @throws ObjectNotFoundError, CorruptObjectError */
@@ -174,7 +180,11 @@ export class ObjectDatabase {
    * @throws PackGoneError when another process has removed the pack; `refresh` helps
    */
   deflated(oid: Oid): DeflatedLocation | undefined {
-    for (const location of this.#locations(oid)) {
+    const tried: Place[] = []
+    for (;;) {
+      const location = this.#locate(oid, tried)
+      if (location === undefined) return undefined
+      tried.push(placeOf(location))
       if (location.kind !== 'pack') continue
       const { pack, position, offset } = location
       try {
@@ -184,7 +194,6 @@ export class ObjectDatabase {
         throw isDamage(error) ? damagedObject(error, oid, location) : error
       }
     }
-    return undefined
   }
 
   /**
@@ -198,7 +207,7 @@ export class ObjectDatabase {
     const hash = createObjectHash(type, size)
     for await (const chunk of chunks) hash.update(chunk)
     const found = hash.digest('hex')
-    const place = placeOf(this.locate(oid))
+    const place = nameOf(this.locate(oid))
     if (found !== oid) throw new CorruptObjectError(oid, place, `its content is that of ${found}`)
   }
 
@@ -313,16 +322,19 @@ export class ObjectDatabase {
     }
   }
 
-  *#locations(oid: Oid): Generator<PackedLocation | LooseLocation> {
-    if (!isOid(oid)) return
-    const bytes = Buffer.from(oid, 'hex')
+  /** The first place of an object, leaving out some. */
+  #locate(oid: Oid, without: readonly Place[] = NOWHERE): PackedLocation | LooseLocation | undefined {
+    if (!writeOid(oid, this.#id)) return undefined
     for (const { packs, loose } of this.#directories) {
       for (const pack of packs) {
-        const position = pack.index.findBytes(bytes)
-        if (position >= 0) yield { kind: 'pack', pack, position, offset: pack.index.offsetAt(position) }
+        const position = pack.index.findBytes(this.#id)
+        if (position < 0 || without.includes(pack)) continue
+        return { kind: 'pack', pack, position, offset: pack.index.offsetAt(position) }
       }
-      if (loose.has(oid)) yield { kind: 'loose', path: loose.pathOf(oid), objects: loose }
+      if (loose.has(oid) && !without.includes(loose))
+        return { kind: 'loose', path: loose.pathOf(oid), objects: loose }
     }
+    return undefined
   }
 
   /** Does something with the first copy of an object that is sound. */
@@ -330,7 +342,10 @@ export class ObjectDatabase {
     for (let attempt = 0; ; attempt++) {
       let damage: unknown
       let gone: unknown
-      for (const location of this.#locations(oid)) {
+      const tried: Place[] = []
+      for (;;) {
+        const location = this.#locate(oid, tried)
+        if (location === undefined) break
         try {
           return await action(location)
         } catch (error) {
@@ -338,6 +353,7 @@ export class ObjectDatabase {
           else if (isDamage(error)) damage ??= damagedObject(error, oid, location)
           else throw error
         }
+        tried.push(placeOf(location))
       }
       if (gone === undefined || attempt > 0) throw damage ?? gone ?? new ObjectNotFoundError(oid)
       await this.refresh()
@@ -372,10 +388,14 @@ function isGone(error: unknown): boolean {
 
 function damagedObject(error: Error, oid: Oid, location: PackedLocation | LooseLocation): CorruptObjectError {
   const problem = error instanceof CorruptPackError ? error.problem : error.message
-  return new CorruptObjectError(oid, placeOf(location), problem, { cause: error })
+  return new CorruptObjectError(oid, nameOf(location), problem, { cause: error })
 }
 
-function placeOf(location: PackedLocation | LooseLocation | undefined): string {
+function placeOf(location: PackedLocation | LooseLocation): Place {
+  return location.kind === 'pack' ? location.pack : location.objects
+}
+
+function nameOf(location: PackedLocation | LooseLocation | undefined): string {
   if (location === undefined) return 'the repository'
   return location.kind === 'pack' ? `pack ${location.pack.path}` : `file ${location.path}`
 }

@@ -14,36 +14,35 @@ export interface TreeEntry {
 
 const SPACE = 0x20
 const SLASH = 0x2f
+const ZERO = 0x30
 const DOT = 0x2e
-const MODES: ReadonlyMap<string, TreeMode> = new Map<string, TreeMode>([
-  ['40000', '40000'],
-  ['100644', '100644'],
-  ['100755', '100755'],
-  ['120000', '120000'],
-  ['160000', '160000'],
-  // Written by git before 2005 and still valid in old histories; git reads it as a plain file, and so do we.
-  ['100664', '100644'],
-])
+const MODES: ReadonlySet<string> = new Set<TreeMode>(['40000', '100644', '100755', '120000', '160000'])
 const LONGEST_MODE = 6
+/** Written by git before 2005 and still valid in old histories; git reads it as a plain file, and so do we. */
+const HISTORICAL_MODE = 100664
 
 /**
  * Parses the content of a tree object, strictly: known modes, names without `/`, not empty, not `.` or `..`, entries in Git's
  * order, no name twice (also not once as a file and once as a directory). The one tolerance is the historical mode
- * `100664`, which is reported as `100644` as git does; such a tree does not encode back to its own bytes.
+ * `100664`, which is reported as `100644` as git does.
  * The names share memory with `data`.
  *
+ * @param canonical refuse that mode too: what is parsed then encodes back to its own bytes
  * @throws MalformedObjectError
  */
-export function parseTree(data: Uint8Array): TreeEntry[] {
+export function parseTree(data: Uint8Array, canonical = false): TreeEntry[] {
   const buffer = Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   const entries: TreeEntry[] = []
   const duplicates = new DuplicateFinder(entries)
   let previous: TreeEntry | undefined
   for (let position = 0; position < buffer.length; ) {
     let space = position
-    while (space - position <= LONGEST_MODE && buffer[space] !== SPACE) space++
-    const mode = MODES.get(buffer.toString('latin1', position, space))
-    if (mode === undefined) throw new MalformedObjectError(`tree entry ${entries.length} has an unknown mode`)
+    let digits = 0
+    while (space - position <= LONGEST_MODE && buffer[space] !== SPACE)
+      digits = digits * 10 + digitAt(buffer, space++)
+    const mode = modeOf(digits, space - position)
+    if (mode === undefined || (canonical && digits === HISTORICAL_MODE))
+      throw new MalformedObjectError(`tree entry ${entries.length} has an unknown mode`)
     const end = buffer.indexOf(0, space + 1)
     if (end < 0 || end + 1 + OID_BYTES > buffer.length) {
       throw new MalformedObjectError(`tree entry ${entries.length} is cut off`)
@@ -60,6 +59,31 @@ export function parseTree(data: Uint8Array): TreeEntry[] {
     position = end + 1 + OID_BYTES
   }
   return entries
+}
+
+/** Value of the octal digit at a place; not a number where there is none. */
+function digitAt(buffer: Buffer, at: number): number {
+  const digit = (buffer[at] ?? 0) - ZERO
+  return digit >= 0 && digit <= 7 ? digit : Number.NaN
+}
+
+/** The mode with these digits, read as a decimal number. */
+function modeOf(digits: number, length: number): TreeMode | undefined {
+  if (digits === 40000 && length === 5) return '40000'
+  if (length !== LONGEST_MODE) return undefined
+  switch (digits) {
+    case 100644:
+    case HISTORICAL_MODE:
+      return '100644'
+    case 100755:
+      return '100755'
+    case 120000:
+      return '120000'
+    case 160000:
+      return '160000'
+    default:
+      return undefined
+  }
 }
 
 /**
@@ -137,8 +161,9 @@ class DuplicateFinder {
 
 function checkName(name: Buffer): void {
   if (name.length === 0) throw new MalformedObjectError('tree entry without a name')
-  if (name.includes(SLASH) || name.includes(0)) {
-    throw new MalformedObjectError(`tree entry ${quote(name)} has "/" or NUL in its name`)
+  for (let i = 0; i < name.length; i++) {
+    if (name[i] === SLASH || name[i] === 0)
+      throw new MalformedObjectError(`tree entry ${quote(name)} has "/" or NUL in its name`)
   }
   if (name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT))) {
     throw new MalformedObjectError(`tree entry ${quote(name)} names a directory link`)

@@ -49,11 +49,32 @@ function needsEscape(name: Buffer, { root, type }: NameContext): boolean {
   return type === 'directory' && (isHfs(name, '.gitattributes') || NTFS_GITATTRIBUTES.test(parts[0]!))
 }
 
-/** Cheap test that most names fail: all that Git takes for its own hold a `g`, a `G` or a `~`. */
+/**
+ * Cheap test that most names fail: all that Git takes for its own hold a `~` or, in any case, `git`, between whose letters there may
+ * be code points that HFS+ ignores.
+ */
 function mayBeDotGit(name: Buffer): boolean {
-  for (const byte of name) if (byte === 0x67 || byte === 0x47 || byte === 0x7e) return true
+  let letters = 0
+  for (let i = 0; i < name.length; i++) {
+    const byte = name[i]!
+    if (byte === TILDE) return true
+    if (byte >= NOT_ASCII) continue
+    const lower = byte | LOWER_CASE
+    if (lower === G) letters = 1
+    else if (letters === 1 && lower === I) letters = 2
+    else if (letters === 2 && lower === T) return true
+    else letters = 0
+  }
   return false
 }
+
+const TILDE = 0x7e
+const G = 0x67
+const I = 0x69
+const T = 0x74
+/** The bit that makes a letter of ASCII a small one. */
+const LOWER_CASE = 0x20
+const NOT_ASCII = 0x80
 
 function startsWith(name: Buffer, prefix: Buffer): boolean {
   return name.length >= prefix.length && name.compare(prefix, 0, prefix.length, 0, prefix.length) === 0

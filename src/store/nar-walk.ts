@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { ObjectDatabase } from '../git/object-database.ts'
 import { MalformedObjectError } from '../git/object-errors.ts'
 import type { Oid } from '../git/oid.ts'
-import { encodeTree, parseTree, type TreeEntry } from '../git/tree.ts'
+import { parseTree, type TreeEntry } from '../git/tree.ts'
 import type { NarHandler } from '../nix/nar/handler.ts'
 import { GachixError } from '../util/errors.ts'
 import { fromGitName, SINGLE_FILE, toGitName } from './names.ts'
@@ -90,28 +90,21 @@ export async function walkNar(
       open.push({ entries: await readEntries(database, tree, entry.oid, { root: false, strict }), next: 0 })
       visitor.directoryStart()
     } else {
-      await visitNode(database, tree, entry, visitor)
+      const waiting = visitNode(database, tree, entry, visitor)
+      if (waiting !== undefined) await waiting
     }
   }
 }
 
-async function visitNode(
+function visitNode(
   database: ObjectDatabase,
   tree: Oid,
   entry: TreeEntry,
   visitor: NarVisitor,
-): Promise<void> {
+): void | Promise<void> {
   if (entry.mode === MODE.symlink) {
     if (visitor.follows?.(entry.oid) === false) return
-    const { type, data } = await database.read(entry.oid, { maxSize: MAX_TARGET })
-    if (type !== 'blob' || data.length === 0 || data.includes(0)) {
-      throw new TreeNotPackageError(
-        tree,
-        `the symbolic link ${JSON.stringify(entry.name.toString())} has no usable target`,
-      )
-    }
-    visitor.symlink(data)
-    return
+    return visitLink(database, tree, entry, visitor)
   }
   const executable = entry.mode === MODE.executable
   if (!executable && entry.mode !== MODE.file) {
@@ -120,8 +113,23 @@ async function visitNode(
       `entry ${JSON.stringify(entry.name.toString())} has mode ${entry.mode}`,
     )
   }
-  const waiting = visitor.file(executable, entry.oid)
-  if (waiting !== undefined) await waiting
+  return visitor.file(executable, entry.oid)
+}
+
+async function visitLink(
+  database: ObjectDatabase,
+  tree: Oid,
+  entry: TreeEntry,
+  visitor: NarVisitor,
+): Promise<void> {
+  const { type, data } = await database.read(entry.oid, { maxSize: MAX_TARGET })
+  if (type !== 'blob' || data.length === 0 || data.includes(0)) {
+    throw new TreeNotPackageError(
+      tree,
+      `the symbolic link ${JSON.stringify(entry.name.toString())} has no usable target`,
+    )
+  }
+  visitor.symlink(data)
 }
 
 async function readEntries(
@@ -132,17 +140,25 @@ async function readEntries(
 ): Promise<NarEntry[]> {
   const { type, data } = await database.read(oid, { maxSize: MAX_TREE_BYTES })
   if (type !== 'tree') throw new TreeNotPackageError(tree, `${oid} is a ${type}`)
-  const entries = parseEntries(data, tree, oid, strict).map((entry) => {
-    return { ...entry, narName: fromGitName(entry.name, { root, type: entryType(entry.mode) }) }
-  })
-  if (strict && !isOurs(data, entries, root))
+  const entries: NarEntry[] = []
+  let sorted = true
+  for (const { mode, name, oid: id } of parseEntries(data, tree, oid, strict)) {
+    const narName = fromGitName(name, { root, type: entryType(mode) })
+    const last = entries.at(-1)
+    // Git's order is another one only where names of directories are involved.
+    if (last !== undefined && Buffer.compare(last.narName, narName) >= 0) sorted = false
+    entries.push({ mode, name, oid: id, narName })
+  }
+  if (strict && !isOurs(entries, root))
     throw new TreeNotPackageError(tree, `${oid} is not the tree that gachix writes for its entries`)
-  entries.sort((a, b) => Buffer.compare(a.narName, b.narName))
-  for (const [i, { narName }] of entries.entries()) {
-    if (!isNarName(narName)) {
+  if (!sorted) entries.sort((a, b) => Buffer.compare(a.narName, b.narName))
+  for (let i = 0; i < entries.length; i++) {
+    const { name, narName } = entries[i]!
+    // What a tree's own names cannot hold was looked for when it was parsed.
+    if (name === narName ? name.length > MAX_NAME : !isNarName(narName)) {
       throw new TreeNotPackageError(tree, `${oid} has an entry ${JSON.stringify(narName.toString())}`)
     }
-    if (i > 0 && narName.equals(entries[i - 1]!.narName)) {
+    if (!sorted && i > 0 && narName.equals(entries[i - 1]!.narName)) {
       throw new TreeNotPackageError(tree, `${oid} has ${JSON.stringify(narName.toString())} twice`)
     }
   }
@@ -151,22 +167,24 @@ async function readEntries(
 
 function parseEntries(data: Buffer, tree: Oid, oid: Oid, strict: boolean): TreeEntry[] {
   try {
-    return parseTree(data)
+    return parseTree(data, strict)
   } catch (error) {
     if (!strict || !(error instanceof MalformedObjectError)) throw error
-    throw new TreeNotPackageError(tree, `${oid}: ${error.message}`, { cause: error })
+    throw new TreeNotPackageError(tree, `${oid} is not the tree that gachix writes: ${error.message}`, {
+      cause: error,
+    })
   }
 }
 
-/** Whether a tree object is, to the byte, the one that `TreeBuilder` makes of these entries. */
-function isOurs(data: Buffer, entries: readonly NarEntry[], root: boolean): boolean {
+/** Whether the entries of a canonical tree object have the names, to the byte, under which `TreeBuilder` writes them. */
+function isOurs(entries: readonly NarEntry[], root: boolean): boolean {
   const [only] = entries
-  const single =
-    root && entries.length === 1 && only!.name.equals(SINGLE_FILE) && only!.mode !== MODE.directory
-  const written = entries.map(({ mode, narName, oid }) => {
-    return { mode, oid, name: single ? narName : toGitName(narName, { root, type: entryType(mode) }) }
+  if (root && entries.length === 1 && only!.name.equals(SINGLE_FILE) && only!.mode !== MODE.directory)
+    return only!.narName.equals(SINGLE_FILE)
+  return entries.every(({ mode, name, narName }) => {
+    const written = toGitName(narName, { root, type: entryType(mode) })
+    return written === name || written.equals(name)
   })
-  return encodeTree(written).equals(data)
 }
 
 /** Whether Nix takes an entry of this name; a Git tree, or what an escaped name stands for, may have others. */

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { CorruptPackError, CorruptPackIndexError } from '../object-errors.ts'
-import { isOid, OID_BYTES, type Oid } from '../oid.ts'
+import { OID_BYTES, type Oid, writeOid } from '../oid.ts'
 import { PACK_HEADER_BYTES, PACK_TRAILER_BYTES } from './format.ts'
 
 const SIGNATURE = 0xff744f63
@@ -13,6 +13,9 @@ const TRAILER_SIZE = 2 * OID_BYTES
 /** An entry of the index takes 20 bytes of id, 4 of CRC and 4 of offset. */
 const ROW_SIZE = OID_BYTES + 4 + 4
 const LARGE_FLAG = 0x80000000
+
+/** The id that is being looked for. */
+const WANTED = new Uint8Array(OID_BYTES)
 
 export interface PackIndexOptions {
   /** Name for messages. */
@@ -84,7 +87,7 @@ export class PackIndex {
 
   /** The object's position, or -1 when the pack does not have it (or the text is not an object id). */
   find(oid: Oid): number {
-    return isOid(oid) ? this.findBytes(Buffer.from(oid, 'hex')) : -1
+    return writeOid(oid, WANTED) ? this.findBytes(WANTED) : -1
   }
 
   /** As `find`, for a binary id of 20 bytes. */

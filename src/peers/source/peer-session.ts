@@ -122,7 +122,8 @@ export class PeerSession implements RepositorySession {
         { hashes: packHashes([...asked]) },
         options,
       )) {
-        for (const message of this.#understand(() => splitter.push(chunk))) {
+        // It keeps what is not whole yet, and the chunk is used again.
+        for (const message of this.#understand(() => splitter.push(chunk.slice()))) {
           const narinfo = this.#understand(() => NARINFO.decode(message))
           const hash = nix32Encode(narinfo.hash)
           if (!asked.delete(hash)) throw this.#broken('sent a narinfo that was not asked for')

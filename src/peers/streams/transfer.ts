@@ -12,6 +12,7 @@ import {
   TRANSFER_STALL_TIMEOUT,
   TransferDigest,
 } from '../../../protocol/index.ts'
+import { AbortedError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Throttle } from '../../util/throttle.ts'
 import { whileWaiting } from '../../util/while-waiting.ts'
@@ -19,6 +20,7 @@ import { PeerProtocolError } from '../errors.ts'
 import type { Channel } from './channel.ts'
 import { GRANT_SIZE, MAX_LATE_GRANTS, WRITE_SIZE } from './limits.ts'
 import { Pace } from './pace.ts'
+import { ReceivedData } from './received-data.ts'
 import { refusedError } from './refusal.ts'
 
 export interface TransferOptions extends AbortOptions {
@@ -123,8 +125,8 @@ class Credit {
 }
 
 /**
- * The data of a transfer, complete and right when the iteration ends without an error. What is given are views that nobody
- * else uses. Leaving the loop early drops the stream.
+ * The data of a transfer, complete and right when the iteration ends without an error. What is given is valid until the next
+ * is asked for. Leaving the loop early drops the stream.
  *
  * @throws PeerRefusedError when the other side says that it cannot
  * @throws PeerStalledError when it sends nothing, or next to nothing, for too long
@@ -134,36 +136,88 @@ export async function* receiveTransfer(
   channel: Channel,
   options: TransferOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const digest = new TransferDigest()
-  const { silence = TRANSFER_STALL_TIMEOUT, limit } = options
+  const { silence = TRANSFER_STALL_TIMEOUT, limit, signal } = options
   const pace = new Pace({ peer: channel.peer, silence, onStall: (error) => channel.abort(error) })
+  const intake = new Intake(channel, pace)
   let taken = 0
   let complete = false
   try {
     await channel.send(CREDIT, { bytes: CREDIT_WINDOW }, options)
+    void intake.run(options)
     for (;;) {
-      const { data, end, refusal } = await pace.during(channel.receive(FRAME, options))
-      if (refusal !== undefined) throw refusedError(channel.peer, refusal)
-      if (end !== undefined) {
-        checkDigest(channel.peer, digest, end)
-        complete = true
-        break
-      }
-      if (data === undefined) continue
-      digest.update(data)
-      pace.progress(data.length)
+      const data = await intake.received.next()
+      if (signal?.aborted) throw new AbortedError()
+      if (data === undefined) break
       await limit?.take(data.length, options)
       yield data
       taken += data.length
-      if (taken >= GRANT_SIZE) {
-        await channel.send(CREDIT, { bytes: taken }, options)
-        taken = 0
-      }
+      if (taken < GRANT_SIZE) continue
+      intake.granted(taken)
+      await channel.send(CREDIT, { bytes: taken }, options)
+      taken = 0
     }
+    complete = true
   } finally {
     pace.stop()
     if (complete) await channel.close()
     else channel.abort(channel.failure ?? new PeerProtocolError('the transfer is not wanted any more'))
+    intake.received.close()
+  }
+}
+
+/** Takes frames in as they come, as far as there is credit for them. */
+class Intake {
+  readonly received = new ReceivedData()
+  readonly #channel: Channel
+  readonly #pace: Pace
+  readonly #digest = new TransferDigest()
+  #credit = CREDIT_WINDOW
+  #wake: (() => void) | undefined
+
+  constructor(channel: Channel, pace: Pace) {
+    this.#channel = channel
+    this.#pace = pace
+  }
+
+  /** Goes on until all has come, or something is wrong: `received` tells. */
+  async run(options: AbortOptions): Promise<void> {
+    try {
+      while (await this.#takeFrame(options)) await this.#credited()
+      this.received.end()
+    } catch (error) {
+      this.received.end(error)
+    }
+  }
+
+  granted(bytes: number): void {
+    this.#credit += bytes
+    this.#wake?.()
+  }
+
+  /** Whether more is to come. */
+  async #takeFrame(options: AbortOptions): Promise<boolean> {
+    const { peer } = this.#channel
+    const { data, end, refusal } = await this.#pace.during(this.#channel.receive(FRAME, options))
+    if (refusal !== undefined) throw refusedError(peer, refusal)
+    if (end !== undefined) {
+      checkDigest(peer, this.#digest, end)
+      return false
+    }
+    if (data === undefined) return true
+    this.#digest.update(data)
+    this.#pace.progress(data.length)
+    this.#credit -= data.length
+    this.received.push(data)
+    return true
+  }
+
+  /** Without credit the other side waits for us: it is not to blame, and what it sends all the same stays where it is. */
+  async #credited(): Promise<void> {
+    while (this.#credit <= 0 && this.#channel.failure === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
   }
 }
 

@@ -70,7 +70,7 @@ export class Expectations {
       if (known === undefined) continue
       for (const content of known.values()) left -= content.length
       const shared = new Set<number>()
-      for (const [number, oid] of oids.entries()) if (repeated.has(oid)) shared.add(number)
+      for (let number = 0; number < oids.length; number++) if (repeated.has(oids[number]!)) shared.add(number)
       this.take(tree)
       const recipe = { framing, ends, oids: Buffer.from(oids.join(''), 'hex'), known, shared }
       this.#recipes.set(tree, this.#receiver.expect(recipe))

@@ -140,7 +140,7 @@ export class StoreQuarantine implements Quarantine {
     this.#expectations.close()
     await this.#turn
     try {
-      await this.#clean((left, size) => left <= Math.max(LITTLE_BYTES, size * LITTLE_SHARE), this.#used)
+      await this.#clean((size) => Math.max(LITTLE_BYTES, size * LITTLE_SHARE), this.#used)
     } finally {
       this.#objects.close()
     }
@@ -194,7 +194,7 @@ export class StoreQuarantine implements Quarantine {
     }
     for (const { id } of this.#objects.packs()) this.#used.add(id)
     // Others may be about to use the rest of a pack: while the quarantine is open it goes when nothing is left.
-    await this.#clean((left) => left === 0, this.#used)
+    await this.#clean(() => 0, this.#used)
   }
 
   readonly #onPack = async ({ path }: { readonly path: string }): Promise<void> => {
@@ -237,11 +237,11 @@ export class StoreQuarantine implements Quarantine {
     return { whole, entries }
   }
 
-  /** Removes those packs of which so few bytes are left that the store does not have. */
-  async #clean(isSpent: (left: number, size: number) => boolean, among: ReadonlySet<string>): Promise<void> {
+  /** Removes those packs of which at most so many bytes are left that the store does not have. */
+  async #clean(mayBeLeft: (size: number) => number, among: ReadonlySet<string>): Promise<void> {
     const isOfUse = (oid: Oid): boolean => !this.#store.database.has(oid)
     const spent = this.#objects.packs().filter((pack) => {
-      return among.has(pack.id) && isSpent(bytesWhere(pack, isOfUse), pack.size)
+      return among.has(pack.id) && !hasMoreThan(mayBeLeft(pack.size), pack, isOfUse)
     })
     await this.#objects.remove(spent)
   }
@@ -270,10 +270,11 @@ function* oidsIn(bytes: Buffer): Generator<Oid> {
   for (let at = 0; at < bytes.length; at += OID_BYTES) yield oidFromBytes(bytes, at)
 }
 
-function bytesWhere(pack: Pack, matches: (oid: Oid) => boolean): number {
+/** Whether a pack has more than so many bytes of objects that match. */
+function hasMoreThan(most: number, pack: Pack, matches: (oid: Oid) => boolean): boolean {
   let bytes = 0
-  for (let position = 0; position < pack.index.count; position++) {
+  for (let position = 0; position < pack.index.count && bytes <= most; position++) {
     if (matches(pack.index.oidAt(position))) bytes += pack.index.lengthAt(position)
   }
-  return bytes
+  return bytes > most
 }
