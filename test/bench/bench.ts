@@ -1,4 +1,5 @@
 /** One run of the benchmark, from the packages to the figures. */
+import { availableParallelism } from 'node:os'
 
 import { fetchNarinfo } from '../support/cache-client.ts'
 import type { GachixNode } from '../support/gachix.ts'
@@ -15,12 +16,14 @@ import { measureSubstitution } from './measure-substitution.ts'
 import type { Options } from './options.ts'
 import { OtherCaches } from './other-caches.ts'
 import { PackageSet } from './package-set.ts'
-import { peakMemory } from './process-stats.ts'
+import { cpuSeconds, machineCpuSeconds, peakMemory } from './process-stats.ts'
 import { openCache } from './served-cache.ts'
 
 export interface Results {
   readonly set: { readonly name: string; readonly paths: number; readonly narSize: number }
   readonly figures: readonly Figure[]
+  /** Share of the processors' time that went to others meanwhile, 0 to 1. */
+  readonly busyElsewhere: number
 }
 
 const FULL = { narBytes: 1e9, narinfosInTurn: 2_000, narinfosAtOnce: 20_000 }
@@ -32,6 +35,18 @@ const QUICK = { narBytes: 100e6, narinfosInTurn: 200, narinfosAtOnce: 2_000 }
  * @throws Error when something failed or a cache served anything wrong; the signal's reason when it fires
  */
 export async function bench(options: Options, signal: AbortSignal): Promise<Results> {
+  const began = { time: performance.now(), others: othersCpuSeconds() }
+  const results = await measure(options, signal)
+  const available = ((performance.now() - began.time) / 1000) * availableParallelism()
+  return { ...results, busyElsewhere: Math.max(0, (othersCpuSeconds() - began.others) / available) }
+}
+
+/** CPU seconds so far of whatever is neither this process nor started by it. */
+function othersCpuSeconds(): number {
+  return machineCpuSeconds() - cpuSeconds([process.pid])
+}
+
+async function measure(options: Options, signal: AbortSignal): Promise<Omit<Results, 'busyElsewhere'>> {
   if (options.onlyExtra)
     return { set: { name: 'none', paths: 0, narSize: 0 }, figures: await measureExtra(options, signal) }
   const turns = { rounds: options.rounds, signal }

@@ -18,12 +18,17 @@ export interface Ratio {
   readonly most: number
 }
 
+/** Product by yardstick in each round that both were in; none without a yardstick. */
+export function roundRatios({ product, yardstick }: Figure): number[] {
+  const samples = yardstick?.samples ?? []
+  return product.slice(0, samples.length).map((value, round) => value / samples[round]!)
+}
+
 /** `undefined` without a yardstick. */
-export function ratioOf({ product, yardstick }: Figure): Ratio | undefined {
+export function ratioOf(figure: Figure): Ratio | undefined {
+  const { product, yardstick } = figure
   if (yardstick === undefined) return undefined
-  const rounds = product
-    .slice(0, yardstick.samples.length)
-    .map((value, round) => value / yardstick.samples[round]!)
+  const rounds = roundRatios(figure)
   return {
     median: median(product) / median(yardstick.samples),
     least: Math.min(...rounds),

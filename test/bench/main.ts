@@ -2,9 +2,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { worseThan } from './check.ts'
+import { otherWork, readEarlierRun, timesAreOff, worseThan } from './check.ts'
 import { parseOptions, USAGE, UsageError } from './options.ts'
 import { childrenOf } from './process-stats.ts'
+
+const TIMES_LEFT_OUT = '; others kept the machine busy, so only CPU, memory and sizes were compared'
 
 async function main(signal: AbortSignal): Promise<void> {
   const options = parseOptions(process.argv.slice(2))
@@ -12,6 +14,10 @@ async function main(signal: AbortSignal): Promise<void> {
     console.log(USAGE)
     return
   }
+  const { check } = options
+  const earlier = check === undefined ? undefined : await readEarlierRun(check)
+  const other = earlier && otherWork(earlier, options)
+  if (other !== undefined) throw new UsageError(`--check ${check}: ${other}`)
   // The harness runs what `npm run build` made: what users run. It reads this when it is loaded.
   process.env.GACHIX_TEST_DIST = '1'
   const folder = await mkdtemp(join(tmpdir(), 'gachix-bench-'))
@@ -19,14 +25,16 @@ async function main(signal: AbortSignal): Promise<void> {
   process.env.TMPDIR = folder
   try {
     if (options.profile === undefined) {
-      const { bench } = await import('./bench.ts')
+      const { bench, progress } = await import('./bench.ts')
       const { describeMachine, jsonReport, markdownReport } = await import('./report.ts')
       const results = await bench(options, signal)
       const machine = await describeMachine()
       console.log(markdownReport(results, machine, options))
       if (options.json !== undefined) await writeFile(options.json, jsonReport(results, machine, options))
-      const worse = options.check === undefined ? [] : await worseThan(options.check, results.figures)
-      if (worse.length > 0) throw new Error(`worse than in ${options.check}:\n${worse.join('\n')}`)
+      const worse = earlier === undefined ? [] : worseThan(earlier, { ...results, machine })
+      if (worse.length > 0) throw new Error(`worse than in ${check}:\n${worse.join('\n')}`)
+      if (earlier !== undefined)
+        progress(`nothing is worse than in ${check}${timesAreOff(results) ? TIMES_LEFT_OUT : ''}`)
     } else {
       const { profile } = await import('./profile.ts')
       console.log(await profile(options, options.profile, signal))

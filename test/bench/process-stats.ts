@@ -66,6 +66,17 @@ export function cpuSeconds(pids: readonly number[]): number {
   }, 0)
 }
 
+/** CPU seconds so far of all processes of the machine, and of what its host took from it. */
+export function machineCpuSeconds(): number {
+  const [user, nice, system, , , irq, softirq, steal] = /^cpu +(.*)$/m
+    .exec(procFile('/proc/stat'))![1]!
+    .split(' ')
+    .map(Number)
+  return (
+    [user, nice, system, irq, softirq, steal].reduce<number>((sum, ticks) => sum + (ticks ?? 0), 0) / TICKS
+  )
+}
+
 /** Peak resident memory in bytes of a process with all that run below it, pages that they share counted for each. */
 export function peakMemory(pid: number): number {
   return tree(pid).reduce((sum, each) => {

@@ -33,12 +33,12 @@ export async function describeMachine(): Promise<Machine> {
 
 /** The report as Markdown. */
 export function markdownReport(results: Results, machine: Machine, options: Options): string {
-  const { set, figures } = results
+  const { set, figures, busyElsewhere } = results
   const { date, processor, cores, memoryGiB, node, nix, nginx } = machine
   return `## gachix beside nginx and \`nix copy\`
 
 ${date}: ${cores} cores (${processor}), ${memoryGiB} GiB, Node ${node}, Nix ${nix}, nginx ${nginx}.
-${set.name}: ${set.paths} packages, ${(set.narSize / 1e6).toFixed(1)} MB of NARs. Medians of at most ${options.rounds} rounds${options.quick ? ', short form' : ''}.
+${set.name}: ${set.paths} packages, ${(set.narSize / 1e6).toFixed(1)} MB of NARs. Medians of at most ${options.rounds} rounds${options.quick ? ', short form' : ''}. Others took ${(100 * busyElsewhere).toFixed(1)} % of the processors' time meanwhile.
 Ratio: gachix by yardstick; below 1 it takes less (time, memory, space), for what is counted by the second above 1 is better.
 
 ${markdown(figures)}`
@@ -47,6 +47,7 @@ ${markdown(figures)}`
 /** The report as JSON: every sample, medians and ratios. */
 export function jsonReport(results: Results, machine: Machine, options: Options): string {
   const { rounds, quick, generation, corpus } = options
+  const { set, busyElsewhere } = results
   const figures = results.figures.map((figure) => ({
     ...figure,
     median: median(figure.product),
@@ -56,5 +57,5 @@ export function jsonReport(results: Results, machine: Machine, options: Options)
     }),
   }))
   const run = { rounds, quick, ...(corpus === undefined ? {} : { generation }) }
-  return `${JSON.stringify({ machine, run, set: results.set, figures }, undefined, 2)}\n`
+  return `${JSON.stringify({ machine, run, set, busyElsewhere, figures }, undefined, 2)}\n`
 }
