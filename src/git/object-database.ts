@@ -2,7 +2,12 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { FileHandles } from './file-handles.ts'
 import type { LooseObjects } from './loose.ts'
-import { alternateDirectories, ObjectDirectory, type ProblemHandler } from './object-directory.ts'
+import {
+  alternateDirectories,
+  ObjectDirectory,
+  type PackFacts,
+  type ProblemHandler,
+} from './object-directory.ts'
 import {
   CorruptObjectError,
   CorruptPackError,
@@ -13,6 +18,7 @@ import {
 } from './object-errors.ts'
 import { createObjectHash, type GitObjectType, OID_BYTES, type Oid, writeOid } from './oid.ts'
 import { isDelta } from './pack/format.ts'
+import type { PackIndex } from './pack/index-reader.ts'
 import type { Pack } from './pack/pack.ts'
 import { loadEntry, type ObjectData, type ObjectStream, PackedObjects } from './pack/packed-objects.ts'
 
@@ -35,6 +41,8 @@ export interface ObjectDatabaseOptions {
   tempDir?: string
   /** Told of each damaged pack, which is then left out. Without it, a damaged pack is an error of `open` or `refresh`. */
   onProblem?: ProblemHandler
+  /** Another database with some of the same packs: their indexes are read once for both. */
+  beside?: ObjectDatabase
 }
 
 /** Options of a read. */
@@ -112,7 +120,9 @@ export class ObjectDatabase {
       tempDir: options.tempDir ?? tmpdir(),
     })
     const paths = await alternateDirectories(objectsDir)
-    const directories = paths.map((path) => new ObjectDirectory(path, handles, options.onProblem))
+    const { onProblem, beside } = options
+    const knownIndex = (path: string, facts: PackFacts) => beside?.indexOf(path, facts)
+    const directories = paths.map((path) => new ObjectDirectory(path, { handles, onProblem, knownIndex }))
     const database = new ObjectDatabase(directories, packed)
     try {
       await database.refresh()
@@ -222,6 +232,12 @@ export class ObjectDatabase {
     if (directory === undefined)
       throw new RangeError(`${path} lies outside of the repository's pack directories`)
     return directory.add(path)
+  }
+
+  /** The index of the pack at a path, while this is still the file that it was. */
+  indexOf(path: string, facts: PackFacts): PackIndex | undefined {
+    const found = this.#directories.map((directory) => directory.indexOf(path, facts))
+    return found.find((index) => index !== undefined)
   }
 
   /** Forgets a pack of the repository; who has retained it reads on, also when its file is deleted. */

@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { GachixError } from '../util/errors.ts'
@@ -5,10 +6,22 @@ import { DirectoryWatch } from './directory-watch.ts'
 import type { FileHandles } from './file-handles.ts'
 import { LooseObjects } from './loose.ts'
 import { CorruptPackError, CorruptPackIndexError } from './object-errors.ts'
+import type { PackIndex } from './pack/index-reader.ts'
 import { Pack } from './pack/pack.ts'
 
 /** What an object directory does with a pack that cannot be read. */
 export type ProblemHandler = (problem: GachixError) => void
+
+/** What tells a file from another one that has its path later. */
+export type PackFacts = Pick<Stats, 'ino' | 'size'>
+
+export interface ObjectDirectoryOptions {
+  readonly handles: FileHandles
+  /** Without it a damaged pack is an error. */
+  readonly onProblem?: ProblemHandler | undefined
+  /** The index of a pack that somebody else has opened already, which takes 28 bytes an object and some time to check. */
+  readonly knownIndex?: ((path: string, facts: PackFacts) => PackIndex | undefined) | undefined
+}
 
 /**
  * One object directory of a repository: its packs and its loose objects. Only packs with both `.pack` and `.idx` count;
@@ -17,19 +30,17 @@ export type ProblemHandler = (problem: GachixError) => void
 export class ObjectDirectory {
   readonly path: string
   readonly loose: LooseObjects
-  readonly #handles: FileHandles
-  readonly #onProblem: ProblemHandler | undefined
+  readonly #options: ObjectDirectoryOptions
   readonly #watch: DirectoryWatch
   /** By path. */
   readonly #packs = new Map<string, { pack: Pack; ino: number }>()
   #ordered: readonly Pack[] = []
   #generation = 0
 
-  constructor(path: string, handles: FileHandles, onProblem?: ProblemHandler) {
+  constructor(path: string, options: ObjectDirectoryOptions) {
     this.path = path
     this.loose = new LooseObjects(path)
-    this.#handles = handles
-    this.#onProblem = onProblem
+    this.#options = options
     this.#watch = new DirectoryWatch(join(path, 'pack'))
   }
 
@@ -60,7 +71,8 @@ export class ObjectDirectory {
     const facts = await stat(path)
     const known = this.#packs.get(path)
     if (known !== undefined && known.ino === facts.ino && known.pack.size === facts.size) return known.pack
-    const pack = await Pack.open(path, this.#handles)
+    const { handles, knownIndex } = this.#options
+    const pack = await Pack.open(path, handles, knownIndex?.(path, facts))
     // Opening takes time, in which a refresh may have found the same pack.
     const raced = this.#packs.get(path)
     if (raced !== undefined && raced.ino === facts.ino) {
@@ -71,6 +83,12 @@ export class ObjectDirectory {
     this.#packs.set(path, { pack, ino: facts.ino })
     this.#order()
     return pack
+  }
+
+  /** The index of a pack, while this is still the file that it was. */
+  indexOf(path: string, { ino, size }: PackFacts): PackIndex | undefined {
+    const known = this.#packs.get(path)
+    return known?.ino === ino && known.pack.size === size ? known.pack.index : undefined
   }
 
   /** Forgets a pack; its readers can go on. Returns whether it was known. */
@@ -111,11 +129,12 @@ export class ObjectDirectory {
 
   #report(error: unknown): void {
     const damaged = error instanceof CorruptPackError || error instanceof CorruptPackIndexError
-    if (!damaged || this.#onProblem === undefined) {
+    const { onProblem } = this.#options
+    if (!damaged || onProblem === undefined) {
       this.#watch.forget()
       throw error
     }
-    this.#onProblem(error)
+    onProblem(error)
   }
 
   #order(): void {

@@ -68,13 +68,14 @@ export class Pack {
    * Opens the pack at `path` (`….pack`) with the `.idx` beside it, and checks that the two belong together.
    *
    * @param handles the pool that the file is opened from
+   * @param known the pack's index, when somebody has read it already
    * @throws CorruptPackError, CorruptPackIndexError when one of the files is damaged
    */
-  static async open(path: string, handles = new FileHandles()): Promise<Pack> {
+  static async open(path: string, handles = new FileHandles(), known?: PackIndex): Promise<Pack> {
     const facts = await stat(path)
     if (facts.size < PACK_HEADER_BYTES + PACK_TRAILER_BYTES)
       throw new CorruptPackError(`${path} is too short to be a pack`)
-    const index = await PackIndex.open(path.replace(/\.pack$/, '.idx'), { packSize: facts.size })
+    const index = known ?? (await PackIndex.open(path.replace(/\.pack$/, '.idx'), { packSize: facts.size }))
     const pack = new Pack(path, index, facts, handles.file(path, facts))
     try {
       await pack.#checkEnds()

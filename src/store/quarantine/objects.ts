@@ -23,6 +23,8 @@ export interface QuarantineObjectsOptions {
   receiver: ReceiverThread
   /** zlib level of trees and commits that deltas make. */
   level: number
+  /** The store's own objects, which the quarantine's may refer to. */
+  storeObjects: ObjectDatabase
   /** The splice records of the store's own packs. */
   storeRecords: SpliceRecords
   /** The most bytes that the packs may take. */
@@ -53,6 +55,7 @@ export class QuarantineObjects {
     await folder.prepare()
     const database = await ObjectDatabase.open(folder.objectsDir, {
       tempDir: folder.tmpDir,
+      beside: options.storeObjects,
       onProblem: (error) => logger.warn({ err: error }, `a pack is left out: ${errorMessage(error)}`),
     })
     const objects = new QuarantineObjects(database, options)

@@ -52,6 +52,7 @@ export class Quarantines {
         folder: new QuarantineFolder(quarantineRoot(ownDir), name),
         receiver: this.#receiver,
         level: store.level,
+        storeObjects: store.database,
         storeRecords: records,
         maxBytes,
         logger,

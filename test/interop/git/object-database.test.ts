@@ -150,6 +150,31 @@ test('alternates, also relative and in a circle', async (t) => {
   assert.ok((await assertEqualsGit(database, far)) > 20)
 })
 
+test('takes the indexes of packs that another database has, and its own of others', async (t) => {
+  const near = await fixtureFor(t)
+  const far = await fixtureFor(t)
+  await far.fastImport(history().slice(0, 2))
+  await near.fastImport([[['own', Buffer.from('only near')]]])
+  await writeFile(join(near.objectsDir, 'info', 'alternates'), `${far.objectsDir}\n`)
+  const beside = await databaseOf(t, far)
+  const database = await databaseOf(t, near, { beside })
+  const known = new Set(beside.packs().map(({ index }) => index))
+  assert.equal(known.size, 1)
+  assert.deepEqual(
+    database.packs().map(({ index }) => known.has(index)),
+    [false, true],
+  )
+  // The other one does not know of these.
+  await far.git('repack', '-adfq', '--depth=40', '--window=40')
+  await database.refresh()
+  beside.close()
+  assert.deepEqual(
+    database.packs().map(({ index }) => known.has(index)),
+    [false, false],
+  )
+  await assertEqualsGit(database, far)
+})
+
 test('follows what other processes change', async (t) => {
   const fixture = await fixtureFor(t)
   await fixture.fastImport(history().slice(0, 2))
