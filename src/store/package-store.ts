@@ -245,6 +245,11 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
     }
   }
 
+  /** Hash parts of the packages that have a commit: 20 bytes each, one after the other, many in each piece; in no order. */
+  hashes(): Iterable<Uint8Array> {
+    return this.#parts.refs.packageHashes()
+  }
+
   async package(hash: string, options: AbortOptions = {}): Promise<StoredPackage | undefined> {
     const stored = await this.#stored(hash, options)
     if (stored === undefined) return undefined

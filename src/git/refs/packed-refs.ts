@@ -1,6 +1,6 @@
 import { ABSENT, type FileVersion } from '../durable-file.ts'
 import type { Oid } from '../oid.ts'
-import type { PackageRefs } from './package-refs.ts'
+import { type PackageRefs, packageRef } from './package-refs.ts'
 import { LONGEST_NAME, writeId, writeName } from './package-row.ts'
 import { canHold, type PackageTable } from './package-table.ts'
 import { loadPackedRefs } from './packed-refs-file.ts'
@@ -157,6 +157,25 @@ export class PackedRefs {
   packages(): Iterable<PackageRefs> | undefined {
     const { packages, others } = this.#scanned
     return others.count === 0 ? packages.packages() : undefined
+  }
+
+  /**
+   * Hash parts of the packages whose refs are in the table, as `PackageTable.hashes` gives them.
+   *
+   * @param without those that are left out
+   */
+  tableHashes(without: ReadonlySet<string>): Iterable<Buffer> {
+    const { packages } = this.#scanned
+    const places = new Set<number>()
+    for (const hash of without)
+      for (const kind of ['narinfo', 'result'] as const) places.add(packages.find(packageRef(hash, kind)))
+    return packages.hashes(places)
+  }
+
+  /** Names of the refs that are not in the table. */
+  *otherNames(): Generator<string> {
+    const { others } = this.#scanned
+    for (let at = 0; at < others.bytes.length; at = others.endOf(at)) yield others.nameAt(at).toString('utf8')
   }
 
   /** How many refs have names that begin with the prefix. */

@@ -145,6 +145,11 @@ export class RefStore {
     return this.#view.packages()
   }
 
+  /** Hash parts of the published packages that have a commit, as `RefView.packageHashes` gives them. */
+  packageHashes(): Iterable<Buffer> {
+    return this.#view.packageHashes()
+  }
+
   /**
    * Makes changes together: after a crash all of them are there or none. When it resolves they are on the disk and
    * visible here; Git sees them after the next `pack()`. Concurrent batches share one sync; of two that change the same ref the

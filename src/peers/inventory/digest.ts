@@ -26,8 +26,9 @@ export class PrefixDigest {
     for (let at = 0; at < records.length; at += width) lowest[view.getUint16(at)]! ^= view.getUint32(at + 4)
     for (let level = DIGEST_DEPTH - 1; level >= 1; level--) {
       const values = digest.#levels[level - 1]!
-      for (const [child, value] of digest.#levels[level]!.entries())
-        values[Math.floor(child / DIGEST_FANOUT)]! ^= value
+      const children = digest.#levels[level]!
+      for (let child = 0; child < children.length; child++)
+        values[Math.floor(child / DIGEST_FANOUT)]! ^= children[child]!
     }
     return digest
   }

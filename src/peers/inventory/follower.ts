@@ -52,7 +52,7 @@ export class Follower {
   readonly #learnt: (hashes: Uint8Array[]) => void
 
   /**
-   * @param similar prefixes of a set that may be like the peer's: our own inventory
+   * @param similar prefixes of a set that may be like the peer's: our own inventory; must not change afterwards
    * @param learnt is told hash parts that the peer turns out to have and our own inventory, where it was compared with, does not; as
    *   they come, some perhaps twice
    */
@@ -132,7 +132,7 @@ export class Follower {
     if (head.count < SMALL_INVENTORY || !alike || this.#restarts > 2) return this.#list(head.epoch)
     // from now on the set is changed: it is of no known epoch until it is done
     if (!own) this.#mistrust()
-    const base = own ? new FollowedSet(Buffer.from(similar)) : this.#set
+    const base = own ? new FollowedSet(similar) : this.#set
     return { kind: 'comparison', epoch: head.epoch, reconciliation: new Reconciliation(base) }
   }
 

@@ -19,8 +19,8 @@ export interface InventoryJournal {
 
 /** The packages of the store, as the inventory sees them. */
 export interface InventoryFeed {
-  /** Hash parts (32 nix32 characters) of all packages that a peer may fetch. */
-  hashes(): Iterable<string>
-  /** Name of a package's store path without its hash part; `undefined` when it is gone. */
+  /** Hash parts of all packages that a peer may fetch: 20 bytes each, many in each piece; in no order. */
+  hashes(): Iterable<Uint8Array>
+  /** Name of a package's store path without its hash part, by that (32 nix32 characters); `undefined` when it is gone. */
   name(hash: string): Promise<string | undefined>
 }

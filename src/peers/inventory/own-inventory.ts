@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { HASH_BYTES, PREFIX_BYTES } from '../../../protocol/index.ts'
 import { Turns } from '../../git/walk/turns.ts'
 import { nix32Decode, nix32Encode } from '../../nix/base32.ts'
@@ -5,9 +6,7 @@ import { encodeChange, InventoryLog, type LogState, MAX_LOG_CHANGES } from './in
 import type { InventoryFeed, InventoryJournal } from './journal.ts'
 import type { SharePolicy } from './share-policy.ts'
 import { differences, sortRecords } from './sort-records.ts'
-
-/** Hash parts in one piece of memory while all are gathered: 320 KiB. */
-const PART_HASHES = 16_384
+import { asBuffer } from './sorted-records.ts'
 
 export interface OwnInventoryComponents {
   readonly feed: InventoryFeed
@@ -119,21 +118,12 @@ async function restored(stored: LogState): Promise<InventoryLog | undefined> {
 
 /** Hash parts of all packages in the store, 20 bytes each, in byte order. */
 async function presentIn(feed: InventoryFeed): Promise<Buffer> {
-  const turns = new Turns(undefined)
-  const parts: Buffer[] = []
-  let part = Buffer.alloc(0)
-  let filled = 0
-  for (const hash of feed.hashes()) {
-    const turn = turns.next()
-    if (turn !== undefined) await turn
-    if (filled === part.length) {
-      part = Buffer.allocUnsafeSlow(PART_HASHES * HASH_BYTES)
-      parts.push(part)
-      filled = 0
-    }
-    filled += nix32Decode(hash).copy(part, filled)
+  const pieces: Buffer[] = []
+  for (const piece of feed.hashes()) {
+    await setImmediate()
+    pieces.push(asBuffer(piece))
   }
-  return await sortRecords([...parts.slice(0, -1), part.subarray(0, filled)], HASH_BYTES, PREFIX_BYTES)
+  return await sortRecords(pieces, HASH_BYTES, PREFIX_BYTES)
 }
 
 /** What has to change in a log so that it names what is shared of the packages that are present. */

@@ -1,4 +1,3 @@
-import type { PackageEntry } from '../../store/api.ts'
 import type { Logger } from '../../util/log.ts'
 import type { InventoryJournal } from '../inventory/journal.ts'
 import { OwnInventory } from '../inventory/own-inventory.ts'
@@ -7,7 +6,8 @@ import { type PathInfos, SharedClosures } from './shared-closures.ts'
 
 /** What of the store the inventory is made of. */
 export interface InventorySource extends PathInfos {
-  entries(): Iterable<PackageEntry>
+  /** Hash parts of the packages that have a commit: 20 bytes each, many in each piece; in no order. */
+  hashes(): Iterable<Uint8Array>
   /** Whether a package is published with everything that it refers to; only such are told of. */
   hasClosure(hash: string): boolean
   /** Has a function told of the packages (hash parts) that changed; returns what ends that. */
@@ -51,7 +51,7 @@ export class SharedPackages {
     const policy = new SharePolicy(setting)
     const closures = new SharedClosures(policy, source)
     const feed = {
-      hashes: () => hashesOf(source),
+      hashes: () => source.hashes(),
       name: (hash: string) => closures.nameOf(hash),
     }
     // What changes while the inventory is made would be missed.
@@ -104,8 +104,4 @@ export class SharedPackages {
     await this.inventory.removed(hashes.filter((hash) => !source.hasClosure(hash)))
     if (log.seq !== before) this.#changed()
   }
-}
-
-function* hashesOf(source: InventorySource): Iterable<string> {
-  for (const { hash, commit } of source.entries()) if (commit !== undefined) yield hash
 }

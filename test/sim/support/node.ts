@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import type { Verify } from '../../../src/peers/exchange/head-signature.ts'
 import { peerKey } from '../../../src/peers/exchange/head-table.ts'
 import { InventoryExchange } from '../../../src/peers/exchange/inventory-exchange.ts'
+import { packHashes } from '../../../src/peers/hashes.ts'
 import { OwnInventory } from '../../../src/peers/inventory/own-inventory.ts'
 import { SharePolicy, type ShareSetting } from '../../../src/peers/inventory/share-policy.ts'
 import type { Random } from '../../fuzz/random.ts'
@@ -55,7 +56,10 @@ export class SimNode implements Endpoint {
     const { network, random, share, packages, learnt } = this.#options
     this.inventory = await OwnInventory.open(
       {
-        feed: { hashes: () => packages.keys(), name: (hash) => Promise.resolve(packages.get(hash)) },
+        feed: {
+          hashes: () => [packHashes([...packages.keys()])],
+          name: (hash) => Promise.resolve(packages.get(hash)),
+        },
         policy: new SharePolicy(share),
         journal: this.disk,
       },

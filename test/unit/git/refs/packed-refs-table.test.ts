@@ -8,6 +8,8 @@ import { groupPackages, isNarinfoRef } from '../../../../src/git/refs/package-re
 import { PackedRefs } from '../../../../src/git/refs/packed-refs.ts'
 import { PackedRefsScanner } from '../../../../src/git/refs/packed-refs-scan.ts'
 import { compareRefNames } from '../../../../src/git/refs/ref-name.ts'
+import { RefView } from '../../../../src/git/refs/ref-view.ts'
+import { unpackHashes } from '../../../../src/peers/hashes.ts'
 import { hashes, oid, oids, refNames, temporaryDirectory } from './arbitraries.ts'
 
 const HEADER = '# pack-refs with: peeled fully-peeled sorted \n'
@@ -64,6 +66,26 @@ test('a file of lines of all kinds comes back, in whatever pieces it came', () =
         assert.equal(changed.length, changed.bytes.length)
         assert.deepEqual([...PackedRefs.parse(changed.bytes).entries()], [...changed.entries()])
       }
+    }),
+  )
+})
+
+test('hash parts in bytes are those of the packages with a commit, wherever their refs are', () => {
+  const changes = fc.array(fc.tuple(refNames, fc.option(oids, { nil: undefined })), { maxLength: 20 })
+  fc.assert(
+    fc.property(lines, changes, changes, (refs, loose, recent) => {
+      const sound = refs.filter(([, value]) => !/^0+$/.test(value))
+      const packed = PackedRefs.parse(
+        Buffer.from(HEADER + sound.map(([ref, value]) => `${value} ${ref}\n`).join('')),
+      )
+      const files = loose.filter((change): change is [string, string] => change[1] !== undefined)
+      const view = new RefView(packed, new Map(files))
+      for (const [name, value] of recent) view.apply(name, value)
+      const expected = [...view.packages()]
+        .filter(({ result }) => result !== undefined)
+        .map(({ hash }) => hash)
+      const found = unpackHashes(Buffer.concat([...view.packageHashes()]))
+      assert.deepEqual(found.sort(), expected)
     }),
   )
 })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { HASH_BYTES } from '../../../../protocol/index.ts'
 import { nix32Encode } from '../../../../src/nix/base32.ts'
+import { packHashes } from '../../../../src/peers/hashes.ts'
 import { InventoryLogFile } from '../../../../src/peers/inventory/log-file.ts'
 import { OwnInventory } from '../../../../src/peers/inventory/own-inventory.ts'
 import { SharePolicy, type ShareSetting } from '../../../../src/peers/inventory/share-policy.ts'
@@ -28,7 +29,10 @@ const publishedAs = (number: number, name = `hello-${number}`) => {
 const open = (share: ShareSetting = 'all', now = 1000): Promise<OwnInventory> =>
   OwnInventory.open(
     {
-      feed: { hashes: () => store.keys(), name: (hash) => Promise.resolve(store.get(hash)) },
+      feed: {
+        hashes: () => [packHashes([...store.keys()])],
+        name: (hash) => Promise.resolve(store.get(hash)),
+      },
       policy: new SharePolicy(share),
       journal: new InventoryLogFile(path()),
     },
