@@ -35,7 +35,7 @@ COPY package.json LICENSE /opt/gachix/
 COPY deploy/container-config.yaml /etc/gachix/config.yaml
 RUN chmod 0755 /opt/gachix/dist/src/cli/main.js
 
-ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=2 HOME=/data
+ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=2 MALLOC_ARENA_MAX=1 HOME=/data
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

@@ -197,6 +197,7 @@ in
       path = [ config.systemd.package ];
       environment = {
         NODE_OPTIONS = "--max-semi-space-size=2";
+        MALLOC_ARENA_MAX = "1";
         HOME = cfg.stateDir;
       };
       serviceConfig = {

@@ -70,6 +70,7 @@ stdenvNoCC.mkDerivation {
     ln -s ${dependencies}/node_modules $out/lib/gachix/node_modules
     cp deploy/config.example.yaml $out/share/doc/gachix/
     makeWrapper ${nodejs_24}/bin/node $out/bin/gachix \
+      --set-default MALLOC_ARENA_MAX 1 \
       --add-flags --max-semi-space-size=2 \
       --add-flags $out/lib/gachix/src/cli/main.ts \
       --prefix PATH : ${
