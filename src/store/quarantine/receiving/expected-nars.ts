@@ -79,9 +79,11 @@ export class ExpectedNars {
       },
       end: (oid) => {
         if (oid !== guess) return
-        this.#waiting.delete(oid)
         if (copy !== undefined && this.#mayKeep(oid, copy.length)) this.#keep(oid, copy)
         for (const each of guesses) {
+          // Nobody may want the NAR any more, and another pack may have had the same blob meanwhile.
+          if (this.#all.get(each.nar.id) !== each.nar || each.number !== each.nar.number) continue
+          this.#leave(each.nar)
           each.nar.settle(each)
           this.#goOn(each.nar)
         }
@@ -145,6 +147,8 @@ export class ExpectedNars {
 /** What the hash will be, if the blob that is coming is the one that is waited for. */
 interface Guess {
   readonly nar: OpenNar
+  /** Number of that blob in the NAR. */
+  readonly number: number
   readonly hash: Hash
   readonly size: number
 }
@@ -155,7 +159,7 @@ class OpenNar {
   readonly #recipe: NarRecipe
   #hash = createHash('sha256')
   /** Number of the blob that is next. */
-  #next = 0
+  number = 0
   #size = 0
   readonly #stage: Stage
   /** The blob that it has to have before it can go on. */
@@ -171,10 +175,10 @@ class OpenNar {
   /** Adds blobs that were there before; gives the id of the next one that was not, if there is one. */
   next(): Oid | undefined {
     const { oids, known } = this.#recipe
-    for (let content = known.get(this.#next); content !== undefined; content = known.get(this.#next)) {
+    for (let content = known.get(this.number); content !== undefined; content = known.get(this.number)) {
       this.add(Buffer.from(content.buffer, content.byteOffset, content.length))
     }
-    const at = this.#next * OID_BYTES
+    const at = this.number * OID_BYTES
     this.waitsFor = at < oids.length ? oidFromBytes(oids, at) : undefined
     return this.waitsFor
   }
@@ -191,7 +195,7 @@ class OpenNar {
     this.#stage.flush()
     const hash = this.#hash.copy()
     hash.update(sizeBytes(size))
-    return { nar: this, hash, size }
+    return { nar: this, number: this.number, hash, size }
   }
 
   /** The guess was right. */
@@ -208,8 +212,8 @@ class OpenNar {
 
   #close(size: number): void {
     this.#add(PADDING.subarray(0, (8 - (size % 8)) % 8))
-    this.#next++
-    this.#add(this.#framing(this.#next))
+    this.number++
+    this.#add(this.#framing(this.number))
   }
 
   /** The piece of framing before the blob of that number, without the size in which it ends. */

@@ -143,10 +143,14 @@ export class ReceiverThread {
     let chunk: Buffer | undefined
     let used = 0
     let read = 0
+    // Once the thread has answered it is left to rest, whatever the source still does.
+    const say = (message: ToReceiver, transfer?: ArrayBuffer[]): void => {
+      if (!receiving.over) this.#say(message, transfer)
+    }
     const send = async (): Promise<void> => {
       if (chunk === undefined || used === 0) return
       const buffer = chunk.buffer as ArrayBuffer
-      this.#say({ kind: 'chunk', id, buffer, length: used }, [buffer])
+      say({ kind: 'chunk', id, buffer, length: used }, [buffer])
       receiving.chunks++
       chunk = undefined
       used = 0
@@ -172,11 +176,11 @@ export class ReceiverThread {
         if (read > most) break
       }
       await send()
-      this.#say({ kind: 'end', id })
+      say({ kind: 'end', id })
     } catch (error) {
       receiving.failure = { error }
       await send()
-      this.#say({ kind: 'broken', id })
+      say({ kind: 'broken', id })
     }
   }
 

@@ -155,4 +155,35 @@ describe('hashing NARs as their blobs come', () => {
     assert.equal(hashed.size, 1)
     check([made], hashed)
   })
+
+  it('takes a large blob once that two packs have at the same time', () => {
+    const made = { blobs: [7, 6], pieces: ['before', 'between', 'after'].map((text) => Buffer.from(text)) }
+    const told: number[] = []
+    const hashed = new Map<number, HashedNar>()
+    const expected = new ExpectedNars((id, nar) => {
+      told.push(id)
+      hashed.set(id, nar)
+    })
+    expectAll(expected, [made], new Set())
+    const packs = [expected.observer([OIDS[7]!]), expected.observer([OIDS[7]!])]
+    for (const observer of packs) observer.begin(CONTENTS[7]!.length)
+    for (const observer of packs) observer.content(CONTENTS[7]!)
+    for (const observer of packs) observer.end(OIDS[7]!)
+    come(expected, [6], [6])
+    assert.deepEqual(told, [0])
+    check([made], hashed)
+  })
+
+  it('does not go on with a NAR that nobody wants any more since a large blob began', () => {
+    const made = { blobs: [7], pieces: [Buffer.from('before'), Buffer.from('after')] }
+    const told: number[] = []
+    const expected = new ExpectedNars((id) => told.push(id))
+    expectAll(expected, [made], new Set())
+    const observer = expected.observer([OIDS[7]!])
+    observer.begin(CONTENTS[7]!.length)
+    expected.forget(0)
+    observer.content(CONTENTS[7]!)
+    observer.end(OIDS[7]!)
+    assert.deepEqual(told, [])
+  })
 })

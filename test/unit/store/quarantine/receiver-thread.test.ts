@@ -97,6 +97,27 @@ describe('the thread that takes in packs', () => {
     assert.equal(threads.length, before + 1)
   })
 
+  it('starts no thread for a source that ends when nobody takes in its pack any more', async () => {
+    const { promise: freed, resolve: free } = Promise.withResolvers<void>()
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        yield PACK.subarray(0, 1000)
+        threads.at(-1)!.postMessage(null)
+        await freed
+      } finally {
+        end()
+      }
+    }
+    await receiver.receive(chunksOf(PACK, 100_000), task, onPack)
+    const before = threads.length
+    await assert.rejects(receiver.receive(source(), task, onPack), { code: 'ERR_RECEIVER_LOST' })
+    free()
+    await ended
+    await new Promise(setImmediate)
+    assert.equal(threads.length, before)
+  })
+
   it('reads no more of an endless pack than may come', async () => {
     let read = 0
     const endless = async function* (): AsyncGenerator<Uint8Array> {
