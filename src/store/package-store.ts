@@ -338,18 +338,17 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
     this.#closing.abort()
     await this.#maintenance.close()
     await Promise.allSettled(this.#background)
-    await this.#quarantines.close()
     const { refs, database, facts, lock } = this.#parts
-    try {
-      await this.#pool.close()
-      await this.#inflater.close()
-      this.#records.close()
-      facts.close()
-      database.close()
-      await refs.close()
-    } finally {
-      await lock.release()
-    }
+    // The last one first, and each whatever becomes of the others.
+    await using closing = new AsyncDisposableStack()
+    closing.defer(() => lock.release())
+    closing.defer(() => refs.close())
+    closing.defer(() => database.close())
+    closing.defer(() => facts.close())
+    closing.defer(() => this.#records.close())
+    closing.defer(() => this.#inflater.close())
+    closing.defer(() => this.#pool.close())
+    closing.defer(() => this.#quarantines.close())
   }
 
   /** What the package's narinfo blob says. */

@@ -6,12 +6,12 @@ import { createGitRemote } from '../../src/ingest/remote/git-remote.ts'
 import type { PathInfo } from '../../src/nix/path-info.ts'
 import { SecretKey, sign } from '../../src/nix/signature.ts'
 import type { FetchRequest, RepositorySession, RepositorySource } from '../../src/store/api.ts'
-import { GitPackageStore } from '../../src/store/package-store.ts'
+import { GitPackageStore, type PackageStoreOptions } from '../../src/store/package-store.ts'
 import type { TrustRule } from '../../src/sync/admit/trust.ts'
 import { Claims } from '../../src/sync/claims.ts'
 import { PullThrough } from '../../src/sync/on-demand/on-demand.ts'
 import { Puller } from '../../src/sync/pull/puller.ts'
-import type { SourceLink } from '../../src/sync/source/link.ts'
+import type { SourceLink, Verdict } from '../../src/sync/source/link.ts'
 import type { Patience } from '../../src/sync/source/patient-session.ts'
 import { RepositoryLink } from '../../src/sync/source/repository-link.ts'
 import { SharedQuarantine } from '../../src/sync/source/shared-quarantine.ts'
@@ -111,6 +111,8 @@ export interface ReplicaSource {
 export class Replica implements AsyncDisposable {
   readonly store: GitPackageStore
   readonly links: readonly SourceLink[]
+  /** How sources were judged, by their names. */
+  readonly verdicts: [source: string, verdict: Verdict][] = []
   readonly puller: Puller
   readonly onDemand: PullThrough
   readonly #folder: string | undefined
@@ -128,7 +130,8 @@ export class Replica implements AsyncDisposable {
     this.links = sources.map(({ source, kind = 'remote', trust, patience }) => {
       const rule = { requireSignatures: true, publicKeys: [TEAM_KEY.publicKey], ...trust }
       const facts = { name: source.name, kind, trust: rule, gives: 'objects', repository: source } as const
-      return new RepositoryLink(facts, { ...components, ...(patience && { patience }) })
+      const judge = (_: string, verdict: Verdict) => void this.verdicts.push([source.name, verdict])
+      return new RepositoryLink(facts, { ...components, judge, ...(patience && { patience }) })
     })
     const links = () => this.links
     this.puller = new Puller({ store, links, logger: silentLogger })
@@ -136,9 +139,13 @@ export class Replica implements AsyncDisposable {
   }
 
   /** On a new repository, or the one at `path`. */
-  static async open(sources: readonly ReplicaSource[], path?: string): Promise<Replica> {
+  static async open(
+    sources: readonly ReplicaSource[],
+    path?: string,
+    options: Partial<PackageStoreOptions> = {},
+  ): Promise<Replica> {
     const folder = path === undefined ? await mkdtemp(join(tmpdir(), 'gachix-replica-')) : undefined
-    const store = await GitPackageStore.open({ path: path ?? join(folder!, 'cache') })
+    const store = await GitPackageStore.open({ ...options, path: path ?? join(folder!, 'cache') })
     return new Replica(store, sources, folder)
   }
 

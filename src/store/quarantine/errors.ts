@@ -9,6 +9,17 @@ export class CommitMismatchError extends GachixError {
   }
 }
 
+/** There is no room for a pack in quarantine. It says nothing of the pack, or of who sent it. */
+export class QuarantineFullError extends GachixError {
+  /** @param limit bytes that the packs in a quarantine may take */
+  constructor(limit: number) {
+    super(
+      'ERR_BUDGET_EXCEEDED',
+      `there is no room for the pack: what waits to be proven may take ${limit} bytes; pull fewer packages at once`,
+    )
+  }
+}
+
 /** A quarantine is opened that is open already. */
 export class QuarantineInUseError extends GachixError {
   constructor(name: string) {

@@ -7,11 +7,12 @@ import { removePackFiles } from '../../git/pack/files.ts'
 import type { FinishedPack } from '../../git/pack/finish.ts'
 import type { Pack } from '../../git/pack/pack.ts'
 import { PARTIAL_SUFFIX, type PackLimits } from '../../git/pack/receive.ts'
-import { BudgetExceededError } from '../../git/pack/receive-errors.ts'
-import { errorMessage, GachixError } from '../../util/errors.ts'
+import { counted } from '../../util/counted.ts'
+import { errorCode, errorMessage, GachixError } from '../../util/errors.ts'
 import type { Logger } from '../../util/log.ts'
 import type { ReceivedPack, ReceiveOptions } from '../api.ts'
 import { SpliceRecords } from '../splice-records.ts'
+import { QuarantineFullError } from './errors.ts'
 import type { QuarantineFolder } from './folder.ts'
 import type { ReceiverThread } from './receiving/thread.ts'
 
@@ -82,7 +83,11 @@ export class QuarantineObjects {
     return dirname(pack.path) === this.#options.folder.packDir
   }
 
-  /** Takes in a pack, see `Quarantine.receive`; several at once. Older packs make room for them. */
+  /**
+   * Takes in a pack, see `Quarantine.receive`; several at once. Older packs make room for them.
+   *
+   * @throws QuarantineFullError
+   */
   async receive(
     source: AsyncIterable<Uint8Array>,
     limits: PackLimits,
@@ -92,11 +97,19 @@ export class QuarantineObjects {
     await this.#makeRoom(limits.packBytes)
     const { maxBytes } = this.#options
     const room = maxBytes - this.#bytes()
-    if (room <= 0) throw new BudgetExceededError('bytes in quarantine', this.#bytes(), maxBytes)
+    if (room <= 0) throw new QuarantineFullError(maxBytes)
     const packBytes = Math.min(limits.packBytes, room)
     this.#reserved += packBytes
+    let bytes = 0
+    const watched = counted(source, (length) => {
+      bytes += length
+    })
     try {
-      return await this.#receive(source, { ...limits, packBytes }, options)
+      return await this.#receive(watched, { ...limits, packBytes }, options)
+    } catch (error) {
+      // Within what its sender was allowed.
+      const isOurs = bytes > packBytes && bytes <= limits.packBytes
+      throw isOurs && errorCode(error) === 'ERR_BUDGET_EXCEEDED' ? new QuarantineFullError(maxBytes) : error
     } finally {
       this.#reserved -= packBytes
     }

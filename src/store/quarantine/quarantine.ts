@@ -143,8 +143,8 @@ export class StoreQuarantine implements Quarantine {
       await this.#clean((size) => Math.max(LITTLE_BYTES, size * LITTLE_SHARE), this.#used)
     } finally {
       this.#objects.close()
+      this.#onClose()
     }
-    this.#onClose()
   }
 
   #remember(objects: readonly Oid[]): Buffer | undefined {

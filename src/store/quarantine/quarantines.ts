@@ -72,7 +72,10 @@ export class Quarantines {
 
   /** Closes those that are open. */
   async close(): Promise<void> {
-    await Promise.all([...this.#open.values()].map((quarantine) => quarantine?.close()))
-    await this.#receiver.close()
+    try {
+      await Promise.all([...this.#open.values()].map((quarantine) => quarantine?.close()))
+    } finally {
+      await this.#receiver.close()
+    }
   }
 }

@@ -6,7 +6,7 @@ import type { PackageStore } from '../../store/api.ts'
 import { GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import { MAX_CLOSURE_PACKAGES } from '../limits.ts'
-import type { Found, SourceLink } from '../source/link.ts'
+import { type Found, type SourceLink, verdictOf } from '../source/link.ts'
 import { SOURCE_KINDS } from '../source/source.ts'
 import { PackageUnavailableError, SourceFailedError } from './errors.ts'
 
@@ -119,6 +119,7 @@ class Asking {
       return findings.found
     } catch (cause) {
       throwIfAborted(signal)
+      if (verdictOf(cause) === undefined) throw cause
       const error = new SourceFailedError(link.source.name, cause)
       this.#failed.set(link, error)
       this.#options.onFailure?.(link, error)

@@ -109,8 +109,11 @@ export class Puller {
       } catch (error) {
         throwIfAborted(options.signal)
         if (!(error instanceof RunFailedError)) throw error
+        const verdict = verdictOf(error.cause)
+        // The others could not give it to us either.
+        if (verdict === undefined) throw error.cause
         error.link.health.failed(error.cause)
-        error.link.judge(error.hash, verdictOf(error.cause), error.message)
+        error.link.judge(error.hash, verdict, error.message)
         fail(error.link, new SourceFailedError(error.link.source.name, error.cause))
         options.onLeft?.()
       } finally {

@@ -8,6 +8,7 @@ import type {
   ReceiveLimits,
   RepositorySession,
 } from '../../store/api.ts'
+import { counted } from '../../util/counted.ts'
 import { errorMessage, GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Claims } from '../claims.ts'
@@ -58,9 +59,15 @@ export class Transfer {
   #subject = ''
   /** How many givers have not failed. */
   #living: number
+  readonly #leaving = new AbortController()
+  /** The options for what is brought here: it ends when the transfer is left. */
+  readonly #gathering: FetchOptions
 
   constructor(components: TransferComponents) {
     this.#components = components
+    const { options } = components
+    const signals = [this.#leaving.signal, ...(options.signal ? [options.signal] : [])]
+    this.#gathering = { ...options, signal: AbortSignal.any(signals) }
     this.#living = 1 + components.helpers.length
   }
 
@@ -68,14 +75,12 @@ export class Transfer {
    * Brings the commits and trees of a batch into quarantine that are not here. Of a source that is not selective all comes that it sends for
    * the commits. Batches come one after the other.
    */
-  async gatherTrees(batch: readonly Announced[], signal?: AbortSignal): Promise<void> {
-    const { first, options } = this.#components
-    const until = { ...options, ...(signal && { signal }) }
-    const wanted = await this.#incomplete(batch, until)
-    const selective = await first.use(async (session) => {
-      if (wanted.length > 0) await this.#fetchCommits(session, wanted, until)
+  async gatherTrees(batch: readonly Announced[]): Promise<void> {
+    const wanted = await this.#incomplete(batch)
+    const selective = await this.#components.first.use(async (session) => {
+      if (wanted.length > 0) await this.#fetchCommits(session, wanted)
       return session.selective
-    }, until)
+    }, this.#gathering)
     this.#selective.set(batch, selective)
     for (const { info, commit } of batch) this.#commits.set(info.storePath.hash, commit)
   }
@@ -84,6 +89,11 @@ export class Transfer {
   async gatherBlobs(batch: readonly Announced[]): Promise<void> {
     this.#subject = batch[0]!.info.storePath.hash
     if (this.#selective.get(batch) === true) await this.#fetchBlobs(batch)
+  }
+
+  /** Ends what is being gathered; what has come can still be proven. */
+  leave(): void {
+    this.#leaving.abort()
   }
 
   /** Proves the packages of a batch, references first, and publishes them. */
@@ -101,8 +111,9 @@ export class Transfer {
   }
 
   /** Packages whose commit or trees have to be fetched: not those that an earlier, broken transfer brought. */
-  async #incomplete(batch: readonly Announced[], options: FetchOptions): Promise<Announced[]> {
+  async #incomplete(batch: readonly Announced[]): Promise<Announced[]> {
     const { quarantine } = this.#components
+    const options = this.#gathering
     const wanted: Announced[] = []
     for (const found of batch) {
       const complete =
@@ -119,11 +130,7 @@ export class Transfer {
     return wanted
   }
 
-  async #fetchCommits(
-    session: RepositorySession,
-    wanted: readonly Announced[],
-    options: FetchOptions,
-  ): Promise<void> {
+  async #fetchCommits(session: RepositorySession, wanted: readonly Announced[]): Promise<void> {
     const infos = wanted.map(({ info }) => info)
     const request = {
       wants: wanted.map(({ commit }) => commit),
@@ -131,7 +138,7 @@ export class Transfer {
       ...(session.selective && { omitBlobs: true }),
     }
     const limits = session.selective ? treeLimits(infos) : packageLimits(infos)
-    await this.#receive(session, request, limits, options)
+    await this.#receive(session, request, limits)
   }
 
   /** The commits that the wanted ones follow: published here, or fetched before. */
@@ -149,7 +156,8 @@ export class Transfer {
   }
 
   async #fetchBlobs(batch: readonly Announced[]): Promise<void> {
-    const { claims, options } = this.#components
+    const { claims } = this.#components
+    const { signal } = this.#gathering
     const limits = blobLimits(batch.map(({ info }) => info))
     let missing = await this.#expect(batch)
     for (;;) {
@@ -164,34 +172,34 @@ export class Transfer {
         release()
       }
       if (others.length === 0) return
-      await unlessAborted(Promise.all(others), options.signal)
-      throwIfAborted(options.signal)
+      await unlessAborted(Promise.all(others), signal)
+      throwIfAborted(signal)
       missing = [{ narSize: Infinity, blobs: [...(await this.#missing(batch))] }]
     }
   }
 
   /** What is missing of each package of a batch; its NARs are hashed as that comes. */
   async #expect(batch: readonly Announced[]): Promise<MissingContents[]> {
-    const { quarantine, options } = this.#components
+    const { quarantine } = this.#components
     const packages: AnnouncedContents[] = []
     for (const found of batch) packages.push({ info: found.info, tree: await this.#treeOf(found) })
-    const missing = await quarantine.expect(packages, pass(options))
+    const missing = await quarantine.expect(packages, pass(this.#gathering))
     return missing.map((blobs, i) => ({ narSize: batch[i]!.info.narSize, blobs }))
   }
 
   async #missing(batch: readonly Announced[]): Promise<Set<string>> {
-    const { quarantine, options } = this.#components
+    const { quarantine } = this.#components
     const missing = new Set<string>()
     for (const found of batch) {
       const tree = await this.#treeOf(found)
-      for (const oid of await quarantine.missingBlobs(tree, pass(options))) missing.add(oid)
+      for (const oid of await quarantine.missingBlobs(tree, pass(this.#gathering))) missing.add(oid)
     }
     return missing
   }
 
   /** Has blobs fetched by all who have them, each as fast as it can. One that fails leaves its share to the others. */
   async #share(missing: readonly MissingContents[], limits: ReceiveLimits): Promise<void> {
-    const { first, helpers, options } = this.#components
+    const { first, helpers } = this.#components
     const count = missing.reduce((sum, { blobs }) => sum + blobs.length, 0)
     const givers = count < LEAST_SHARE ? [first] : [first, ...helpers]
     const queue = intoShares(missing, givers.length)
@@ -199,7 +207,7 @@ export class Transfer {
     while (queue.length > 0) {
       const failures = new Map<Giver, unknown>()
       await Promise.all(alive.map((giver) => this.#work(giver, queue, limits, failures)))
-      throwIfAborted(options.signal)
+      throwIfAborted(this.#gathering.signal)
       alive = alive.filter((giver) => !failures.has(giver))
       if (queue.length > 0 && alive.length === 0) throw failures.get(first) ?? [...failures.values()][0]
     }
@@ -212,19 +220,20 @@ export class Transfer {
     limits: ReceiveLimits,
     failures: Map<Giver, unknown>,
   ): Promise<void> {
-    const { quarantine, options } = this.#components
+    const { quarantine } = this.#components
+    const options = this.#gathering
     for (let wants = queue.shift(); wants !== undefined; wants = queue.shift()) {
       const part = wants
       try {
-        await giver.use(
-          (session) => this.#receive(session, { wants: part, haves: [] }, limits, options),
-          options,
-        )
+        await giver.use((session) => this.#receive(session, { wants: part, haves: [] }, limits), options)
       } catch (error) {
+        // Whoever gives up has nothing to say of the others.
+        if (options.signal?.aborted) return
         failures.set(giver, error)
         this.#living--
         options.onLeft?.()
-        giver.judge(this.#subject, verdictOf(error), errorMessage(error))
+        const verdict = verdictOf(error)
+        if (verdict !== undefined) giver.judge(this.#subject, verdict, errorMessage(error))
       }
       // What arrived before it broke off need not come again; what it left out has to come from another.
       const left = part.filter((oid) => !quarantine.has(oid))
@@ -239,13 +248,9 @@ export class Transfer {
     }
   }
 
-  async #receive(
-    session: RepositorySession,
-    request: FetchRequest,
-    limits: ReceiveLimits,
-    options: FetchOptions,
-  ): Promise<void> {
+  async #receive(session: RepositorySession, request: FetchRequest, limits: ReceiveLimits): Promise<void> {
     const { quarantine } = this.#components
+    const options = this.#gathering
     const pack = session.fetch(request, pass(options))
     // The last one that has it may take its time.
     const patient = options.patience === undefined || this.#living <= 1
@@ -257,19 +262,9 @@ export class Transfer {
   }
 
   async #treeOf({ commit }: Announced): Promise<string> {
-    const { quarantine, options } = this.#components
-    const { data } = await quarantine.read(commit, { ...pass(options), maxSize: MAX_COMMIT_SIZE })
+    const { quarantine } = this.#components
+    const { data } = await quarantine.read(commit, { ...pass(this.#gathering), maxSize: MAX_COMMIT_SIZE })
     return parseCommit(data).tree
-  }
-}
-
-async function* counted(
-  pack: AsyncIterable<Uint8Array>,
-  onBytes: (bytes: number) => void,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of pack) {
-    onBytes(chunk.length)
-    yield chunk
   }
 }
 

@@ -1,4 +1,5 @@
 import type { PathInfo } from '../../nix/path-info.ts'
+import { QuarantineFullError } from '../../store/quarantine/errors.ts'
 import { errorCode, type GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Proof } from '../admit/trust.ts'
@@ -23,10 +24,11 @@ export interface Findings {
 
 /**
  * What a failure to fetch says of the source. Bytes that are not what they were announced as are a lie; everything else can
- * happen to an honest one.
+ * happen to an honest one. `undefined`: nothing, as the failure is ours.
  */
-export function verdictOf(error: unknown): Verdict {
+export function verdictOf(error: unknown): Verdict | undefined {
   const code = errorCode(error)
+  if (error instanceof QuarantineFullError || OWN.has(code)) return undefined
   if (LIES.has(code)) return 'lied'
   if (code === 'ERR_SOURCE_STALLED') return 'trickled'
   return code === 'ERR_PACK_INCOMPLETE' || code === 'ERR_GIT_OBJECT_NOT_FOUND'
@@ -42,6 +44,9 @@ const LIES: ReadonlySet<string> = new Set([
   'ERR_PACK_INVALID',
   'ERR_BUDGET_EXCEEDED',
 ])
+
+/** This machine has no room, or lets us write no more. */
+const OWN: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM'])
 
 export interface FetchOptions extends AbortOptions {
   /** Told of bytes as they come over the wire. */

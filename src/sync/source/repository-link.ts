@@ -116,27 +116,28 @@ export class RepositoryLink implements SourceLink {
     options: FetchOptions,
   ): Promise<void> {
     const ahead = this.source.repository.hasCheapSessions === true
-    const leaving = new AbortController()
-    const signal = AbortSignal.any([leaving.signal, ...(options.signal ? [options.signal] : [])])
     let provingBefore: Promise<void> = Promise.resolve()
     let proving: Promise<void> = Promise.resolve()
     let trees: Promise<void> | undefined
+    let blobs: Promise<void> | undefined
     try {
       for (const [i, batch] of batches.entries()) {
-        await (trees ?? transfer.gatherTrees(batch, signal))
+        await (trees ?? transfer.gatherTrees(batch))
         const next = batches[i + 1]
-        trees = ahead && next !== undefined ? transfer.gatherTrees(next, signal) : undefined
+        trees = ahead && next !== undefined ? transfer.gatherTrees(next) : undefined
         // It is awaited in its turn.
         trees?.catch(() => {})
-        await Promise.all([transfer.gatherBlobs(batch), provingBefore])
+        blobs = transfer.gatherBlobs(batch)
+        await Promise.all([blobs, provingBefore])
         provingBefore = proving
         proving = proving.then(() => transfer.prove(batch))
         proving.catch(() => {})
       }
       options.onPublishing()
     } finally {
-      leaving.abort()
-      await Promise.allSettled([trees])
+      // Nothing may come to a quarantine any more that nobody uses.
+      transfer.leave()
+      await Promise.allSettled([trees, blobs])
       await proving
     }
   }
