@@ -2,7 +2,7 @@
  * Taking in a pack from elsewhere (Git's `gitformat-pack`, version 2) in one pass: nothing that it declares is believed
  * before it is checked, and nothing is allocated or written that the limits do not cover.
  */
-import { type FileHandle, open, unlink } from 'node:fs/promises'
+import { type FileHandle, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
@@ -190,9 +190,9 @@ class PackReceiver {
 
   async close(): Promise<void> {
     await this.#deltas.close()
-    if (this.#finished) return
-    await this.#file.close()
-    await unlink(this.#path)
+    if (!this.#finished) await this.#file.close()
+    // It is still there when it did not become a pack, also for want of space.
+    await rm(this.#path, { force: true })
   }
 
   async #entry(): Promise<void> {

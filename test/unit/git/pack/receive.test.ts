@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -43,9 +43,10 @@ function flushed(content: Buffer): Entry {
 }
 
 describe('receiving a pack', () => {
+  const root = join(mkdtempSync(join(tmpdir(), 'gachix-receive-')), 'place')
   let place: ReceivingPlace
   before(() => {
-    place = new ReceivingPlace(join(mkdtempSync(join(tmpdir(), 'gachix-receive-')), 'place'))
+    place = new ReceivingPlace(root)
   })
   after(() => place[Symbol.asyncDispose]())
 
@@ -144,6 +145,15 @@ describe('receiving a pack', () => {
     await assert.rejects(place.receive(hanging, LIMITS, controller.signal), { code: 'ERR_ABORTED' })
     assert.ok(returned)
     assert.deepEqual(await place.check(), new Set([hashObject('blob', Buffer.from('first'))]))
+  })
+
+  it('leaves nothing unfinished where the pack cannot be completed', async () => {
+    place.clear()
+    rmSync(join(root, 'splice'), { recursive: true })
+    writeFileSync(join(root, 'splice'), 'no folder')
+    const pack = packOf([whole('blob', noise(2000, 1))])
+    await assert.rejects(place.receive(chunksOf(pack), LIMITS), { code: 'EEXIST' })
+    assert.deepEqual(await place.check(), new Set())
   })
 
   it('takes a stream for spliceable only if it is', () => {
