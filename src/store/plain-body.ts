@@ -46,7 +46,9 @@ export async function* plainBody(
   const check = new NarCheck(plan, offset)
   nar.pass(offset)
   try {
-    for (let part = parts.next(); part !== undefined && !nar.done; part = parts.next()) {
+    while (!nar.done) {
+      const part = parts.next()
+      if (part === undefined) break
       for await (const piece of part) {
         signal?.throwIfAborted()
         check.take(piece)
