@@ -24,6 +24,7 @@ import type { PeerSource } from './peers/source/peer-source.ts'
 import type { GitPackageStore } from './store/package-store.ts'
 import type { TrustRule } from './sync/admit/trust.ts'
 import { Claims } from './sync/claims.ts'
+import { COMEBACK_TIME } from './sync/limits.ts'
 import { PullThrough } from './sync/on-demand/on-demand.ts'
 import { NoSourcesError } from './sync/pull/errors.ts'
 import { mirror } from './sync/pull/mirror.ts'
@@ -128,7 +129,9 @@ export class Replication implements SyncOperations {
       request.paths.length > 0
         ? {
             skipped: 0,
-            ...(await this.puller.pull(this.#hashes(request.paths), { ...options, from, thorough: true })),
+            ...(await this.puller.pull(this.#hashes(request.paths), {
+              ...{ ...options, from, thorough: true, comeback: COMEBACK_TIME },
+            })),
           }
         : await this.#mirror(from, options)
     return { ...result, seconds: secondsSince(started) }
@@ -183,7 +186,10 @@ export class Replication implements SyncOperations {
       sources: {} as Record<string, number>,
     }
     for (const link of repositories) {
-      const result = await mirror(store, this.puller, link, { ...options, ...(wanted && { wanted }) })
+      const result = await mirror(store, this.puller, link, {
+        ...{ ...options, comeback: COMEBACK_TIME },
+        ...(wanted && { wanted }),
+      })
       for (const key of ['added', 'bytes', 'present', 'received', 'skipped'] as const)
         total[key] += result[key]
       for (const [name, count] of Object.entries(result.sources)) {

@@ -46,6 +46,9 @@ function barProgress(stream: NodeJS.WriteStream): Progress {
       } else if (event.type === 'received') {
         wire = ` | ${formatBytes(event.bytes)} from ${count(event.sources, 'source')}`
         bar?.update(payload())
+      } else if (event.type === 'waiting') {
+        wire = ` | waiting for ${event.sources.join(', ')}`
+        bar?.update(payload())
       } else if (event.type === 'package') {
         if (event.outcome === 'added') packages++
         bar?.update(payload())
@@ -72,6 +75,8 @@ function lineProgress(stream: NodeJS.WritableStream): Progress {
       } else if (event.type === 'package' && event.outcome === 'added') {
         packages++
         stream.write(`[${packages}/${missing}] ${event.path} (${formatBytes(event.narSize)})\n`)
+      } else if (event.type === 'waiting') {
+        stream.write(`trying ${event.sources.join(', ')} again in ${event.milliseconds / 1000} s\n`)
       } else if (event.type === 'skipped' || event.type === 'source-failed') stream.write(note(event))
     },
     end() {},
@@ -81,5 +86,5 @@ function lineProgress(stream: NodeJS.WritableStream): Progress {
 function note(event: Extract<SyncEvent, { type: 'skipped' | 'source-failed' }>): string {
   return event.type === 'skipped'
     ? `left out: ${event.message} [${event.code}]\n`
-    : `not used any further: ${event.message} [${event.code}]\n`
+    : `given up: ${event.message} [${event.code}]\n`
 }

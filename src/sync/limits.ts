@@ -58,6 +58,13 @@ export const BREAKER_FAILURES = 3
 /** ... and for how long, before one question tries it again. */
 export const BREAKER_PAUSE = 15_000
 
+/** Whoever runs `sync` waits so long altogether for sources that were lost on the way, until the next package has come. */
+export const COMEBACK_TIME = 20_000
+/** The first of these waits; each is twice as long as the one before, */
+export const COMEBACK_PAUSE = 500
+/** ... up to this. */
+export const COMEBACK_LONGEST_PAUSE = 8_000
+
 /** Packages that are announced within this time are pulled together. */
 export const FOLLOW_DELAY = 200
 /** Packages that are pulled together because peers have announced them. */

@@ -11,9 +11,11 @@ const HELP = `
 PATH is a store path, a path in or to one, its base name or its hash part. Each comes with everything that it
 refers to, verified before it is published; what is here already is not transferred again.
 
-Without PATH everything is pulled that the remotes and peers have, or what mesh.sync names by patterns. Packages that no trusted key has signed are left
-out and named. With --push the direction is the other: closures are sent to a Git repository (a remote of the
-settings, or any URL or path that Git knows), which needs no gachix and can be pulled from again.
+Without PATH everything is pulled that the remotes and peers have, or what mesh.sync names by patterns. Packages
+that no trusted key has signed are left out and named. A source that is lost on the way is waited for, up to 20
+seconds, when no other one has what is missing; run again, the command goes on where it was. With --push the
+direction is the other: closures are sent to a Git repository (a remote of the settings, or any URL or path that Git
+knows), which needs no gachix and can be pulled from again.
 
 With --json: {"added", "bytes" (NAR bytes), "present", "received" (bytes over the wire), "skipped", "sources"
 (packages by source), "seconds"}; with --push {"added", "bytes", "present", "differing", "sent", "seconds"}.

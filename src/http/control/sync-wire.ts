@@ -24,6 +24,7 @@ export const syncEventSchema = z.union([
   addEventSchema,
   z.object({ type: z.literal('received'), bytes: count, sources: count }),
   z.object({ type: z.literal('skipped'), path: z.string(), code: z.string(), message: z.string() }),
+  z.object({ type: z.literal('waiting'), sources: z.array(z.string()), milliseconds: z.number() }),
   z.object({ type: z.literal('source-failed'), source: z.string(), code: z.string(), message: z.string() }),
 ]) satisfies z.ZodType<SyncEvent>
 

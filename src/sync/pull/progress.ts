@@ -53,6 +53,10 @@ export class PullProgress {
     this.#onEvent?.({ type: 'source-failed', source, code, message })
   }
 
+  waiting(sources: readonly string[], milliseconds: number): void {
+    this.#onEvent?.({ type: 'waiting', sources, milliseconds })
+  }
+
   /** Tells how much has come, unless that was told. */
   report(): void {
     if (this.received === this.#reported) return

@@ -6,7 +6,8 @@ import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Logger } from '../../util/log.ts'
 import { Claims } from '../claims.ts'
 import { type SourceLink, verdictOf } from '../source/link.ts'
-import { NoSourcesError, SourceFailedError } from './errors.ts'
+import { Comebacks, pause } from './comebacks.ts'
+import { NoSourcesError, PackageUnavailableError, SourceFailedError } from './errors.ts'
 import { makePlan, type Plan, type Planned } from './plan.ts'
 import { PullProgress } from './progress.ts'
 import { intoRuns } from './runs.ts'
@@ -25,6 +26,11 @@ export interface PullOptions extends AbortOptions {
   readonly onPublishing?: () => void
   /** Milliseconds of waiting for next to nothing after which a source is left, when others have the same. */
   readonly patience?: number
+  /**
+   * Milliseconds that may be waited, until the next package has come, for sources to come back that were lost on the way, when
+   * nobody else has what is missing. Without it nobody is waited for.
+   */
+  readonly comeback?: number
   /** Told when a source has failed or been left, and others are tried. */
   readonly onLeft?: () => void
   /** Told when the pull waits for others that fetch the same packages; ends when it goes on. */
@@ -53,8 +59,8 @@ export interface PullerComponents {
 
 /**
  * Pulls closures from other places. A source that fails, or gives something else than it announced, is left out for the
- * rest of the pull, and what is missing then is looked for anew at the others. A package that two pulls need is fetched by
- * one of them.
+ * rest of the pull, and what is missing then is looked for anew at the others; where nobody else has it, one that was lost on the
+ * way may be waited for. A package that two pulls need is fetched by one of them.
  */
 export class Puller {
   readonly #components: PullerComponents
@@ -76,8 +82,10 @@ export class Puller {
     const progress = new PullProgress(options.onEvent)
     const sources: Record<string, number> = {}
     const failed = new Map<SourceLink, SourceFailedError>()
+    const comebacks = new Comebacks(options.comeback ?? 0)
     const fail = (link: SourceLink, error: SourceFailedError) => {
       failed.set(link, error)
+      if (comebacks.isAway(link)) return
       progress.failed(link.source.name, error.code, error.message)
       this.#components.logger.warn(
         { source: link.source.name, code: error.code },
@@ -89,14 +97,31 @@ export class Puller {
       throwIfAborted(options.signal)
       if (roots.every((hash) => store.hasClosure(hash))) break
       const left = from.filter((link) => !failed.has(link))
-      if (left.length === 0) throw [...failed.values()][0] ?? new NoSourcesError()
-      const plan = await makePlan(store, left, roots, {
-        ...(options.signal && { signal: options.signal }),
-        ...(options.onFound && { onFound: options.onFound }),
-        onFailure: fail,
-        thorough: options.thorough === true,
-        failed: failed.values(),
-      })
+      let plan: Plan
+      try {
+        if (left.length === 0) throw [...failed.values()][0] ?? new NoSourcesError()
+        plan = await makePlan(store, left, roots, {
+          ...(options.signal && { signal: options.signal }),
+          ...(options.onFound && { onFound: options.onFound }),
+          onFailure: fail,
+          thorough: options.thorough === true,
+          failed: failed.values(),
+        })
+      } catch (error) {
+        const isForWant = error instanceof SourceFailedError || error instanceof PackageUnavailableError
+        const lost = isForWant ? comebacks.lost(failed) : []
+        const time = lost.length === 0 ? undefined : comebacks.next(progress.packages)
+        if (time === undefined) throw error
+        const names = lost.map(({ source }) => source.name)
+        progress.waiting(names, time)
+        await pause(time, options)
+        for (const link of lost) {
+          comebacks.waitedFor(link)
+          failed.delete(link)
+        }
+        continue
+      }
+      for (const { link, others } of plan.missing) for (const each of [link, ...others]) comebacks.met(each)
       progress.planned(plan)
       present ??= plan.present.size
       const claim = this.#claims.claim(plan.missing.map(({ found }) => found.info.storePath.hash))
