@@ -7,6 +7,8 @@ export interface WorkerPoolOptions {
   /** Most threads. */
   readonly limit: number
   readonly resourceLimits: ResourceLimits
+  /** What each thread is started with. */
+  readonly workerData?: () => unknown
   /** The error for what a thread had under way that is gone. */
   readonly lost: (reason: string, cause?: unknown) => Error
 }
@@ -50,6 +52,11 @@ export class WorkerPool<Request extends object, Reply extends { readonly id: num
     return this.#load
   }
 
+  /** Whether there is a thread with less than so much to do, or another one can be started. */
+  hasRoom(load: number): boolean {
+    return this.#threads.length < this.limit || this.#threads.some((thread) => thread.load < load)
+  }
+
   /**
    * Has a request answered by the thread that has the least to do.
    *
@@ -86,8 +93,8 @@ export class WorkerPool<Request extends object, Reply extends { readonly id: num
   }
 
   #start(): Thread {
-    const { module, resourceLimits, lost } = this.#options
-    const thread = { worker: new Worker(module, { resourceLimits }), load: 0 }
+    const { module, resourceLimits, workerData, lost } = this.#options
+    const thread = { worker: new Worker(module, { resourceLimits, workerData: workerData?.() }), load: 0 }
     thread.worker.on('message', (reply: Reply) => this.#receive(reply))
     thread.worker.on('error', (error) => this.#lose(thread, lost(String(error), error)))
     thread.worker.on('exit', (code) => this.#lose(thread, lost(`it ended with code ${code}`)))
