@@ -1,23 +1,16 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { GachixError } from '../../util/errors.ts'
-import { deflateWhole, FINAL_BLOCK, ZLIB_HEADER } from '../deflate/chunk.ts'
+import { deflateWhole } from '../deflate/chunk.ts'
 import type { DeflatePool } from '../deflate/pool.ts'
 import { type GitObjectType, hashObject, type Oid } from '../oid.ts'
-import { adler32Combine } from '../splice/adler32.ts'
-import { crc32Combine } from '../splice/crc32-combine.ts'
-import type { SpliceRecord } from '../splice/record.ts'
 import { BlobIntake, type BlobPiece } from './blob-intake.ts'
+import { EntryQueue } from './entry-queue.ts'
 import { EntryTable } from './entry-table.ts'
 import { type FinishedPack, finishSortedPack } from './finish.ts'
 import { encodeEntryHeader, PACK_HEADER_BYTES } from './format.ts'
 import { PackOutput } from './output.ts'
-import { type PendingEntry, pendingEntry } from './pending-entry.ts'
-
-/** Content bytes that may wait for deflate and disk before `ready()` makes the caller wait. */
-const IN_FLIGHT_LIMIT = 2 * 1024 * 1024
-/** Entries that may wait: each costs some hundred bytes beside its content. */
-const IN_FLIGHT_ENTRIES = 4096
+import type { PendingEntry } from './pending-entry.ts'
 
 export interface PackWriterOptions {
   /** Where the unfinished pack lies; on the file system of the repository. */
@@ -52,25 +45,21 @@ export class PackWriter {
   readonly #options: PackWriterOptions
   readonly #file: FileHandle
   readonly #path: string
-  readonly #queue: PendingEntry[] = []
   readonly #entries = new EntryTable()
   readonly #known = new Set<Oid>()
   /** Objects that others rely on. */
   readonly #lent = new Set<Oid>()
   readonly #intake: BlobIntake
   #blob: OpenBlob | undefined
-  #inFlight = 0
   readonly #out: PackOutput
-  #running: Promise<void> | undefined
-  #wake: (() => void) | undefined
-  #error: unknown
-  #relief: PromiseWithResolvers<void> | undefined
+  readonly #queue: EntryQueue
 
   private constructor(options: PackWriterOptions, file: FileHandle, path: string) {
     this.#options = options
     this.#file = file
     this.#path = path
     this.#out = new PackOutput(file, PACK_HEADER_BYTES)
+    this.#queue = new EntryQueue(this.#out, this.#entries)
     this.#intake = new BlobIntake(options.pool)
   }
 
@@ -100,7 +89,7 @@ export class PackWriter {
    * So others need not write it.
    */
   lend(oid: Oid): boolean {
-    if (this.#error !== undefined || !this.#known.has(oid)) return false
+    if (this.#queue.failed || !this.#known.has(oid)) return false
     this.#lent.add(oid)
     return true
   }
@@ -109,7 +98,7 @@ export class PackWriter {
   blobStart(size: number): void {
     const blob: OpenBlob = { size, entry: undefined }
     this.#intake.begin(size, (piece) => this.#accept(blob, piece))
-    if (BlobIntake.streams(size)) blob.entry = this.#enqueue(encodeEntryHeader('blob', size))
+    if (BlobIntake.streams(size)) blob.entry = this.#queue.add(encodeEntryHeader('blob', size))
     this.#blob = blob
   }
 
@@ -128,11 +117,10 @@ export class PackWriter {
       this.#intake.drop()
     } else {
       this.#known.add(oid)
-      blob.entry ??= this.#enqueue(encodeEntryHeader('blob', blob.size))
+      blob.entry ??= this.#queue.add(encodeEntryHeader('blob', blob.size))
       this.#intake.keep()
     }
-    if (blob.entry !== undefined) blob.entry.oid = known ? null : oid
-    this.#wake?.()
+    if (blob.entry !== undefined) this.#queue.complete(blob.entry, known ? null : oid)
     return oid
   }
 
@@ -148,9 +136,7 @@ export class PackWriter {
     if (this.#isKnown(oid)) return oid
     this.#known.add(oid)
     const deflated = deflateWhole(data, this.#options.level)
-    const entry = this.#enqueue(encodeEntryHeader(type, data.length), deflated)
-    entry.oid = oid
-    this.#wake?.()
+    this.#queue.complete(this.#queue.add(encodeEntryHeader(type, data.length), deflated), oid)
     return oid
   }
 
@@ -160,15 +146,11 @@ export class PackWriter {
    * @throws whatever went wrong with deflate or disk since the last call
    */
   async ready(): Promise<void> {
-    while (
-      this.#error === undefined &&
-      (this.#inFlight > IN_FLIGHT_LIMIT || this.#queue.length > IN_FLIGHT_ENTRIES)
-    ) {
+    while (this.#queue.full) {
       this.#intake.flush()
-      this.#relief ??= Promise.withResolvers()
-      await this.#relief.promise
+      await this.#queue.relief()
     }
-    if (this.#error !== undefined) throw this.#error
+    this.#queue.check()
   }
 
   /** Waits until all that was written is on its way to the file, and tells where that is. */
@@ -192,7 +174,7 @@ export class PackWriter {
       }
       await this.#out.flush()
     } catch (error) {
-      this.#error ??= error
+      this.#queue.fail(error)
       throw error
     }
   }
@@ -227,9 +209,9 @@ export class PackWriter {
 
   /** Gives the pack up and removes its file. */
   async abort(): Promise<void> {
-    this.#error ??= new GachixError('ERR_ABORTED', 'the pack was given up')
+    this.#queue.fail(new GachixError('ERR_ABORTED', 'the pack was given up'))
     this.#dropBlob()
-    await this.#running?.catch(() => {})
+    await this.#queue.idle()
     await this.#file.close().catch(() => {})
     await unlink(this.#path).catch(() => {})
   }
@@ -239,126 +221,18 @@ export class PackWriter {
   }
 
   #dropBlob(): void {
-    if (this.#blob?.entry !== undefined) this.#blob.entry.oid = null
+    if (this.#blob?.entry !== undefined) this.#queue.complete(this.#blob.entry, null)
     this.#blob = undefined
     this.#intake.drop()
-    this.#wake?.()
   }
 
   #accept({ entry }: OpenBlob, piece: BlobPiece): void {
     if (entry === undefined) throw new Error('the blob has no entry')
-    this.#inFlight += piece.length
-    // The queue awaits chunks one after the other; a failure of a later one must not count as unhandled until then.
-    piece.chunk.catch(() => {})
-    entry.pieces.push(piece)
-    this.#wake?.()
-  }
-
-  #enqueue(header: Buffer, deflated?: Buffer): PendingEntry {
-    const entry = pendingEntry(header, deflated)
-    this.#queue.push(entry)
-    this.#running ??= this.#work()
-    return entry
-  }
-
-  /** Writes the queue until it is empty. */
-  async #work(): Promise<void> {
-    try {
-      // The caller is in the middle of adding to the entry that started this.
-      await null
-      do {
-        for (let entry = this.#queue[0]; entry !== undefined; entry = this.#queue[0]) {
-          if (this.#error !== undefined) throw this.#error
-          await this.#writeEntry(entry)
-          this.#queue.shift()
-          this.#relieve()
-        }
-        await this.#out.flush()
-        // More may have come while the last bytes were on their way.
-      } while (this.#queue.length > 0)
-    } catch (error) {
-      this.#error ??= error
-      this.#queue.length = 0
-    } finally {
-      this.#running = undefined
-      this.#relieve()
-    }
-  }
-
-  async #writeEntry(entry: PendingEntry): Promise<void> {
-    const offset = this.#out.position
-    let crc = this.#out.emit(entry.header, 0)
-    let splice: SpliceRecord = { kind: 'none' }
-    if (entry.deflated !== undefined) {
-      crc = this.#out.emit(entry.deflated, crc)
-    } else {
-      crc = this.#out.emit(ZLIB_HEADER, crc)
-      let adler = 1
-      let contentCrc = 0
-      while (entry.oid === undefined || entry.done < entry.pieces.length) {
-        if (this.#error !== undefined) throw this.#error
-        if (entry.oid === null) break
-        const piece = entry.pieces[entry.done]
-        if (piece === undefined) {
-          await this.#moreOf()
-          continue
-        }
-        const chunk = await piece.chunk
-        adler = adler32Combine(adler, chunk.adler32, piece.length)
-        contentCrc = entry.done === 0 ? chunk.crc32 : crc32Combine(contentCrc, chunk.crc32, piece.length)
-        crc = this.#out.emit(chunk.deflated, crc)
-        this.#account(entry, piece)
-        this.#relieve()
-        await this.#out.settle()
-      }
-      if (entry.oid === null || entry.oid === undefined) {
-        await this.#takeBack(entry, offset)
-        return
-      }
-      const trailer = Buffer.alloc(6)
-      FINAL_BLOCK.copy(trailer)
-      trailer.writeUInt32BE(adler, 2)
-      crc = this.#out.emit(trailer, crc)
-      splice = { kind: 'canonical', crc32: contentCrc }
-    }
-    this.#entries.add({ oid: entry.oid!, offset, crc32: crc, splice })
-    await this.#out.settle()
-  }
-
-  /** A large blob turned out to be known, or was given up: forget what was written of it. */
-  async #takeBack(entry: PendingEntry, offset: number): Promise<void> {
-    for (const piece of entry.pieces.slice(entry.done)) {
-      await piece!.chunk
-      this.#account(entry, piece!)
-    }
-    await this.#out.flush()
-    this.#out.rewind(offset)
-  }
-
-  /** Lets go of an entry's next chunk, which has come back from the pool. */
-  #account(entry: PendingEntry, piece: BlobPiece): void {
-    entry.pieces[entry.done++] = undefined
-    this.#inFlight -= piece.length
-    piece.release()
-  }
-
-  #moreOf(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = undefined
-        resolve()
-      }
-    })
+    this.#queue.addPiece(entry, piece)
   }
 
   async #drain(): Promise<void> {
     this.#intake.flush()
-    while (this.#running !== undefined) await this.#running
-    if (this.#error !== undefined) throw this.#error
-  }
-
-  #relieve(): void {
-    this.#relief?.resolve()
-    this.#relief = undefined
+    await this.#queue.drain()
   }
 }
