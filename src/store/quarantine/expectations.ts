@@ -1,5 +1,5 @@
 import type { ObjectDatabase } from '../../git/object-database.ts'
-import type { Oid } from '../../git/oid.ts'
+import { OID_BYTES, type Oid } from '../../git/oid.ts'
 import type { AnnouncedContents } from '../api.ts'
 import { walkNar } from '../nar-walk.ts'
 import type { HashedNar } from './receiving/messages.ts'
@@ -12,16 +12,31 @@ const FRAMING_BYTES = 16 * 1024 * 1024
 const KNOWN_BLOB = 64 * 1024
 const KNOWN_BYTES = 4 * 1024 * 1024
 
+/**
+ * Bytes of recipes that the thread has together: those of some batches. What pulls that have failed left of them would otherwise stay as long as others go
+ * on. Those that wait longest are forgotten, and their NARs read when all has come.
+ */
+const RECIPE_BYTES = 64 * 1024 * 1024
+
+interface Expected {
+  readonly recipe: number
+  readonly bytes: number
+}
+
 /** Packages whose blobs are coming, and what is known of their NARs by that. */
 export class Expectations {
   readonly #database: ObjectDatabase
   readonly #receiver: ReceiverThread
-  /** Recipes by the trees that they are of. */
-  readonly #recipes = new Map<Oid, number>()
+  readonly #most: number
+  /** Recipes by the trees that they are of, in the order in which they were made. */
+  readonly #expected = new Map<Oid, Expected>()
+  /** Bytes of all of them. */
+  #bytes = 0
 
-  constructor(database: ObjectDatabase, receiver: ReceiverThread) {
+  constructor(database: ObjectDatabase, receiver: ReceiverThread, most = RECIPE_BYTES) {
     this.#database = database
     this.#receiver = receiver
+    this.#most = most
   }
 
   /** See `Quarantine.expect`. */
@@ -47,15 +62,16 @@ export class Expectations {
 
   /** What is known of a tree's NAR, all of whose blobs have come in its order. */
   take(tree: Oid): HashedNar | undefined {
-    const recipe = this.#recipes.get(tree)
-    if (recipe === undefined) return undefined
-    this.#recipes.delete(tree)
-    return this.#receiver.take(recipe)
+    const expected = this.#expected.get(tree)
+    if (expected === undefined) return undefined
+    this.#expected.delete(tree)
+    this.#bytes -= expected.bytes
+    return this.#receiver.take(expected.recipe)
   }
 
   /** Forgets all. */
   close(): void {
-    for (const tree of [...this.#recipes.keys()]) this.take(tree)
+    for (const tree of [...this.#expected.keys()]) this.take(tree)
   }
 
   async #hand(
@@ -68,12 +84,25 @@ export class Expectations {
     for (const [tree, { framing, ends, oids }] of drafts) {
       const known = await this.#contentsOf(oids, missing, left, signal)
       if (known === undefined) continue
-      for (const content of known.values()) left -= content.length
+      let bytes = framing.length + ends.byteLength + oids.length * OID_BYTES
+      for (const content of known.values()) {
+        left -= content.length
+        bytes += content.length
+      }
       const shared = new Set<number>()
       for (let number = 0; number < oids.length; number++) if (repeated.has(oids[number]!)) shared.add(number)
       this.take(tree)
       const recipe = { framing, ends, oids: Buffer.from(oids.join(''), 'hex'), known, shared }
-      this.#recipes.set(tree, this.#receiver.expect(recipe))
+      this.#expected.set(tree, { recipe: this.#receiver.expect(recipe), bytes })
+      this.#bytes += bytes
+      this.#forgetOldest()
+    }
+  }
+
+  #forgetOldest(): void {
+    for (const tree of this.#expected.keys()) {
+      if (this.#bytes <= this.#most) return
+      this.take(tree)
     }
   }
 
