@@ -18,6 +18,8 @@ const MEBIBYTE = 1024 * 1024
 /** Bytes of the disk, and of what is to be pulled to it. */
 const DISK = 12 * MEBIBYTE
 const LARGE = makePackage('large', directory({ data: file(noise(20 * MEBIBYTE, 1)), note: file('a line\n') }))
+/** It fits once, but is copied from quarantine to the repository. */
+const TWICE = makePackage('twice', directory({ data: file(noise(7 * MEBIBYTE, 3)) }))
 const SMALL = makePackage('small', directory({ data: file(noise(100_000, 2)) }))
 /** Milliseconds until a client must have its answer. */
 const PATIENCE = 8_000
@@ -31,7 +33,7 @@ describe('a disk that is full', () => {
     folder = await mkdtemp(join(tmpdir(), 'gachix-disk-full-'))
     disk = await mkdtemp(join(folder, 'disk-'))
     await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'gachix-test', disk])
-    await publishTo(join(folder, 'origin'), [LARGE, SMALL])
+    await publishTo(join(folder, 'origin'), [LARGE, TWICE, SMALL])
     const remotes = ['origin', 'mirror'].map((name) => ({ url: join(folder, 'origin'), name }))
     gachix = await Gachix.create({
       repository: join(disk, 'cache'),
@@ -52,12 +54,14 @@ describe('a disk that is full', () => {
 
   test('sync fails by it alone, and leaves nothing that is not finished', async () => {
     await gachix.run(['sync', SMALL.info.storePath.toString()])
-    const result = await gachix.attempt(['sync', LARGE.info.storePath.toString()])
-    assert.equal(result.code, 1)
-    assert.match(result.stderr, /no space left on device.*\[ENOSPC\]/)
-    assert.doesNotMatch(result.stderr, /given up/)
-    assert.deepEqual(await unfinished(), [])
-    await fsck(gachix.repository)
+    for (const { info } of [LARGE, TWICE]) {
+      const result = await gachix.attempt(['sync', info.storePath.toString()])
+      assert.equal(result.code, 1)
+      assert.match(result.stderr, /no space left on device.*\[ENOSPC\]/)
+      assert.doesNotMatch(result.stderr, /given up/)
+      assert.deepEqual(await unfinished(), [])
+      await fsck(gachix.repository)
+    }
   })
 
   test('a node serves what it has, and answers 404 for what it cannot store', async () => {
