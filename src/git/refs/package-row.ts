@@ -20,7 +20,7 @@ const PREFIX_BYTES = Buffer.from(PREFIX)
 const HASH_AT = PREFIX.length
 const SUFFIX_AT = HASH_AT + PACKAGE_HASH_LENGTH
 /** Lengths of the names. */
-export const NAME_LENGTHS = SUFFIXES.map((suffix) => SUFFIX_AT + suffix.length) as [number, number]
+const NAME_LENGTHS = SUFFIXES.map((suffix) => SUFFIX_AT + suffix.length) as [number, number]
 /** The longest name of a ref that a row has. */
 export const LONGEST_NAME = Math.max(...NAME_LENGTHS)
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { NO_RECORD, type SpliceRecord } from './record.ts'
 import {
   decodeRecord,
@@ -24,11 +24,6 @@ const WHOLE_PAGES = 2048
 const CACHED_PAGES = 16
 /** Records that are written at once. */
 const WRITE_RECORDS = 4096
-
-/** Where the splice sidecar of a pack lives. `gitDir` is the repository's Git directory, `packId` the pack's 40 hex digits. */
-export function sidecarPath(gitDir: string, packId: string): string {
-  return join(gitDir, 'gachix', 'splice', `${packId}.splice`)
-}
 
 export interface WriteSidecarOptions {
   /** Have the file on disk before it gets its name. Off by default: what is lost is found out again. */

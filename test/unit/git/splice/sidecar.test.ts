@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import * as fc from 'fast-check'
 import type { SpliceRecord } from '../../../../src/git/splice/record.ts'
-import { Sidecar, sidecarPath, writeSidecar } from '../../../../src/git/splice/sidecar.ts'
+import { Sidecar, writeSidecar } from '../../../../src/git/splice/sidecar.ts'
 
 const PACK = '0123456789abcdef0123456789abcdef01234567'
 const OTHER_PACK = '1123456789abcdef0123456789abcdef01234567'
@@ -34,7 +34,7 @@ describe('splice sidecar', () => {
   let path: string
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'gachix-sidecar-'))
-    path = sidecarPath(directory, PACK)
+    path = join(directory, 'gachix/splice', `${PACK}.splice`)
   })
   after(() => rm(directory, { recursive: true }))
 
