@@ -31,15 +31,22 @@ const MOST_MEMORY = 330e6
 /** Bytes of disk above its packages that a node may come to: quarantine, inventory, book and socket. */
 const MOST_DISK = 4e6
 
-const many = (name: string, seed: number): MadePackage =>
+/** Bytes a second that the honest peer sends: so few that others are asked to help it. */
+const HONEST_SPEED = 1_500_000
+
+const many = (name: string, seed: number, references: string[] = []): MadePackage =>
   makePackage(
     name,
     directory(
       Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${i}`, file(noise(20_000, seed + i))])),
     ),
+    references,
   )
 const WANTED = Array.from({ length: 12 }, (_, i) => many(`wanted-${i}`, 1000 * i))
-const SHARED = many('shared', 50_000)
+/** A closure, the last of which refers to all before. */
+const SHARED = Array.from({ length: 6 }, (_, i) =>
+  many(`shared-${i}`, 50_000 + 1000 * i, i === 0 ? [] : [`shared-${i - 1}`]),
+)
 const HIDDEN = many('hidden', 60_000)
 
 describe('a node that is attacked', { timeout: 240_000 }, () => {
@@ -55,8 +62,11 @@ describe('a node that is attacked', { timeout: 240_000 }, () => {
     mesh = stack.use(await MeshHosts.create())
     target = await mesh.add('target')
     ;[honest, hidden] = await Promise.all([
-      mesh.add('honest', { packages: [...WANTED, SHARED] }),
-      mesh.add('hidden', { packages: [SHARED, HIDDEN], peers: [] }),
+      mesh.add('honest', {
+        packages: [...WANTED, ...SHARED],
+        env: { GACHIX__MESH__UPLOAD_LIMIT: String(HONEST_SPEED) },
+      }),
+      mesh.add('hidden', { packages: [...SHARED, HIDDEN], peers: [] }),
     ])
     await mesh.connected([target, honest], 60_000)
     honestId = (await honest.control.meshIdentity()).id
@@ -121,23 +131,26 @@ describe('a node that is attacked', { timeout: 240_000 }, () => {
 
   test('by trickles answers in time, with what an honest peer has, and names one whom others can replace', async (t) => {
     const through = [hidden.host.address, PORT] as const
-    const trickle = ({ info }: MadePackage, name: string) => {
-      const announces = [Buffer.from(nix32Decode(info.storePath.hash)).toString('hex')]
+    const trickle = (packages: readonly MadePackage[], name: string) => {
+      const announces = packages.map(({ info }) =>
+        Buffer.from(nix32Decode(info.storePath.hash)).toString('hex'),
+      )
       return attack({ behaviour: 'trickle', through, announces }, name)
     }
-    const [only, other] = await Promise.all([trickle(HIDDEN, 'only'), trickle(SHARED, 'other')])
+    const [only, other] = await Promise.all([trickle([HIDDEN], 'only'), trickle(SHARED, 'other')])
     const known = (made: MadePackage, peers: number) =>
       until(
         () => `${peers} to be known to have ${pathOf(made)}`,
         async () =>
           (await target.control.whoHas(made.info.storePath.hash)).peers.length === peers || undefined,
       )
-    await Promise.all([known(HIDDEN, 1), known(SHARED, 2)])
+    const shared = SHARED.at(-1)!
+    await Promise.all([known(HIDDEN, 1), known(shared, 2)])
     const without = await fetched(HIDDEN)
     t.diagnostic(`${without.outcome} after ${Math.round(without.took)} ms`)
     assert.notEqual(without.outcome, 'whole')
     assert.ok(without.took < PATIENCE, `${without.took} ms`)
-    await served(SHARED)
+    await served(shared)
     await named(other.id, /^trickle: /)
     await stopChild(other.child, 'SIGKILL')
     onlyOne = only

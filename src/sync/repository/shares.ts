@@ -17,14 +17,21 @@ export interface MissingContents {
 /**
  * Cuts what is missing into requests, in the order in which they should be made. Packages stay whole, unless they are so large that
  * sharing them is worth reading them again, or somebody would have nothing to do.
+ *
+ * @param working givers that are asked at once
+ * @param givers those and others, who may take something over
  */
-export function intoShares(packages: readonly MissingContents[], givers: number): string[][] {
+export function intoShares(
+  packages: readonly MissingContents[],
+  working: number,
+  givers: number = working,
+): string[][] {
   if (givers === 1) return cut(packages, BLOBS_A_REQUEST, Infinity)
   const total = packages.reduce((sum, { blobs }) => sum + blobs.length, 0)
-  const size = Math.max(LEAST_SHARE, Math.ceil(total / (givers * SHARES_EACH)))
+  const size = Math.max(LEAST_SHARE, Math.ceil(total / (working * SHARES_EACH)))
   const most = Math.min(BLOBS_A_REQUEST, size)
   const shares = cut(packages, most, WHOLE_PACKAGE)
-  return shares.length < givers ? cut(packages, most, 0) : shares
+  return shares.length < working ? cut(packages, most, 0) : shares
 }
 
 /**

@@ -14,6 +14,7 @@ import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Claims } from '../claims.ts'
 import { blobLimits, packageLimits, treeLimits } from '../limits.ts'
 import { type FetchOptions, type Found, type Verdict, verdictOf } from '../source/link.ts'
+import { Crew } from './crew.ts'
 import { withPatience } from './patience.ts'
 import { intoShares, LEAST_SHARE, type MissingContents } from './shares.ts'
 
@@ -55,6 +56,7 @@ export class Transfer {
   readonly #commits = new Map<string, string>()
   /** Whether the source of a batch's trees sends single blobs. */
   readonly #selective = new WeakMap<readonly Announced[], boolean>()
+  readonly #crew = new Crew()
   /** Hash part of a package of the batch under way: what helpers are judged by. */
   #subject = ''
   /** How many givers have not failed. */
@@ -197,20 +199,23 @@ export class Transfer {
     return missing
   }
 
-  /** Has blobs fetched by all who have them, each as fast as it can. One that fails leaves its share to the others. */
+  /** Has blobs fetched by those who have them. One that fails leaves its share to the others. */
   async #share(missing: readonly MissingContents[], limits: ReceiveLimits): Promise<void> {
     const { first, helpers } = this.#components
     const count = missing.reduce((sum, { blobs }) => sum + blobs.length, 0)
     const givers = count < LEAST_SHARE ? [first] : [first, ...helpers]
-    const queue = intoShares(missing, givers.length)
-    let alive = givers
-    while (queue.length > 0) {
-      const failures = new Map<Giver, unknown>()
-      await Promise.all(alive.map((giver) => this.#work(giver, queue, limits, failures)))
-      throwIfAborted(this.#gathering.signal)
-      alive = alive.filter((giver) => !failures.has(giver))
-      if (queue.length > 0 && alive.length === 0) throw failures.get(first) ?? [...failures.values()][0]
-    }
+    const queue = intoShares(missing, Math.min(this.#crew.size, givers.length), givers.length)
+    const failures = new Map<Giver, unknown>()
+    await this.#crew.share(
+      givers,
+      () => queue.length > 0,
+      async (giver) => {
+        await this.#work(giver, queue, limits, failures)
+        return !failures.has(giver) && this.#gathering.signal?.aborted !== true
+      },
+    )
+    throwIfAborted(this.#gathering.signal)
+    if (queue.length > 0) throw failures.get(first) ?? [...failures.values()][0]
   }
 
   /** Fetches shares until none is left, or until the giver fails. */

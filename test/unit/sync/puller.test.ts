@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { PathInfo } from '../../../src/nix/path-info.ts'
 import { SecretKey } from '../../../src/nix/signature.ts'
 import type { SyncEvent } from '../../../src/store/sync-event.ts'
@@ -29,6 +30,17 @@ const REBUILT = [
   makePackage('app-2', directory({ bin: directory({ app: file('#!/bin/sh\n', true) }) }), ['data-2']),
 ]
 
+/** Packages of some files each. */
+const MANY = Array.from({ length: 6 }, (_, number) =>
+  makePackage(
+    `many-${number}`,
+    directory(
+      Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`f${i}`, file(noise(500, number * 100 + i))])),
+    ),
+    number === 0 ? [] : [`many-${number - 1}`],
+  ),
+)
+
 let folder: string
 const at = (name: string) => join(folder, name)
 
@@ -39,6 +51,7 @@ function hashOf(name: string): string {
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gachix-puller-'))
   await publishTo(at('origin'), [...CLOSURE, ...REBUILT])
+  await publishTo(at('many'), MANY)
   await publishTo(at('unsigned'), CLOSURE, null)
   await publishTo(at('stranger'), CLOSURE, SecretKey.generate('stranger-1'))
 })
@@ -220,20 +233,37 @@ describe('several sources', () => {
     assert.deepEqual(sources, { origin: CLOSURE.length })
   })
 
-  test('share the blobs of a closure that all of them have', async () => {
-    const peers = ['p1', 'p2', 'p3'].map((name) => new WatchedSource(name, at('origin')))
+  const givers = (names: readonly string[], patience = 0) =>
+    names.map((name) => {
+      const source = new WatchedSource(name, at('many'))
+      source.faults.pack = async function* (chunks, { wants }) {
+        if (wants.length > 10) await delay(patience)
+        yield* chunks
+      }
+      return source
+    })
+  const wantsOf = ({ requests }: WatchedSource) => requests.filter(({ wants }) => wants.length > 10)
+
+  test('share the blobs of a closure that all of them have, when they are slow', async () => {
+    const peers = givers(['p1', 'p2', 'p3'], 500)
     await using replica = await Replica.open(peers.map((source) => ({ source, kind: 'peer' as const })))
-    await replica.puller.pull([APP])
-    const blobs = peers.map(({ requests }) => requests.filter(({ wants }) => wants.length > 10).length)
+    await replica.puller.pull([hashOf('many-5')])
+    const blobs = peers.map((peer) => wantsOf(peer).length)
     assert.ok(
       blobs.every((count) => count > 0),
       `requests for blobs: ${blobs}`,
     )
-    const wants = peers
-      .flatMap((peer) => peer.requests.filter(({ wants }) => wants.length > 10))
-      .flatMap((request) => request.wants)
+    const wants = peers.flatMap((peer) => wantsOf(peer).flatMap((request) => request.wants))
     assert.equal(new Set(wants).size, wants.length, 'no blob was fetched twice')
-    await assertHas(replica, CLOSURE)
+    await assertHas(replica, MANY)
+  })
+
+  test('are not bothered when one of them is quick', async () => {
+    const peers = givers(['p1', 'p2', 'p3'])
+    await using replica = await Replica.open(peers.map((source) => ({ source, kind: 'peer' as const })))
+    await replica.puller.pull([hashOf('many-5')])
+    assert.equal(peers.filter((peer) => wantsOf(peer).length > 0).length, 1)
+    await assertHas(replica, MANY)
   })
 })
 

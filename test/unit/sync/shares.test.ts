@@ -54,5 +54,8 @@ describe('sharing out what is missing', () => {
     assert.ok(intoShares(many, 3).length >= 9)
     assert.ok(intoShares(packagesOf([[3000, 100 * MEBIBYTE]]), 3).length >= 12)
     assert.ok(intoShares(packagesOf([[300, 1000]]), 3).length >= 12)
+    // One works, and others may take over what it has not begun.
+    assert.ok(intoShares(many, 1, 3).length >= 4)
+    assert.ok(intoShares(packagesOf([[3000, 100 * MEBIBYTE]]), 1, 3).length >= 4)
   })
 })

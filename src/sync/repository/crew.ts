@@ -1,0 +1,80 @@
+import { performance } from 'node:perf_hooks'
+
+/** Milliseconds between two looks at how busy we are. */
+const LOOK = 250
+/** Share of the time in which the node works, below which another giver helps, and above which one fewer would do. */
+const IDLE = 0.4
+const BUSY = 0.65
+
+/**
+ * How many of those who have something are asked for it at once: one, and more of them as long as this node has time to spare. A second
+ * giver makes nobody faster who is busy with what the first one sends, but costs: requests, smaller packs, NARs that do not come in
+ * their order.
+ */
+export class Crew {
+  readonly #utilization: () => number
+  #size = 1
+
+  /** @param utilization share of the time since the last call in which the node worked; for tests */
+  constructor(utilization: () => number = utilizationOfThread()) {
+    this.#utilization = utilization
+  }
+
+  /** How many work at once. */
+  get size(): number {
+    return this.#size
+  }
+
+  /**
+   * Has work done until none is left, or nobody is who can do it.
+   *
+   * @param givers those who can, the preferred ones first
+   * @param isLeft whether there is work that nobody has begun
+   * @param work has one of them work while there is some; resolves to whether it can go on working. It takes up work at once, and never throws
+   */
+  async share<G>(
+    givers: readonly G[],
+    isLeft: () => boolean,
+    work: (giver: G) => Promise<boolean>,
+  ): Promise<void> {
+    const rested = [...givers]
+    const working = new Set<Promise<void>>()
+    const callUp = (): void => {
+      while (working.size < this.#size && rested.length > 0 && isLeft()) {
+        const giver = rested.shift()!
+        const shift = work(giver).then((sound) => {
+          working.delete(shift)
+          if (sound) rested.push(giver)
+        })
+        working.add(shift)
+      }
+    }
+    this.#utilization()
+    const timer = setInterval(() => {
+      const utilization = this.#utilization()
+      if (utilization > BUSY && this.#size > 1) this.#size--
+      if (utilization >= IDLE || working.size < this.#size || rested.length === 0) return
+      this.#size++
+      callUp()
+    }, LOOK)
+    try {
+      for (;;) {
+        callUp()
+        if (working.size === 0) return
+        await Promise.race(working)
+      }
+    } finally {
+      clearInterval(timer)
+    }
+  }
+}
+
+function utilizationOfThread(): () => number {
+  let before = performance.eventLoopUtilization()
+  return () => {
+    const now = performance.eventLoopUtilization()
+    const { utilization } = performance.eventLoopUtilization(now, before)
+    before = now
+    return utilization
+  }
+}

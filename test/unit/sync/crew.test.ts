@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Crew } from '../../../src/sync/repository/crew.ts'
+
+/** A crew for pieces of work that take so many milliseconds each; tells who did which. */
+class Pieces {
+  readonly done: string[] = []
+  readonly #left: number[]
+  readonly #takes: number
+  readonly #sound: (giver: string, piece: number) => boolean
+  most = 0
+  #atWork = 0
+
+  constructor(count: number, takes: number, sound: (giver: string, piece: number) => boolean = () => true) {
+    this.#left = Array.from({ length: count }, (_, i) => i)
+    this.#takes = takes
+    this.#sound = sound
+  }
+
+  get left(): number {
+    return this.#left.length
+  }
+
+  async share(crew: Crew, givers: readonly string[]): Promise<void> {
+    await crew.share(
+      givers,
+      () => this.#left.length > 0,
+      (giver) => this.#work(giver),
+    )
+  }
+
+  async #work(giver: string): Promise<boolean> {
+    this.most = Math.max(this.most, ++this.#atWork)
+    try {
+      for (let piece = this.#left.shift(); piece !== undefined; piece = this.#left.shift()) {
+        await delay(this.#takes)
+        if (!this.#sound(giver, piece)) {
+          this.#left.push(piece)
+          return false
+        }
+        this.done.push(`${giver} ${piece}`)
+      }
+      return true
+    } finally {
+      this.#atWork--
+    }
+  }
+}
+
+describe('a crew', () => {
+  it('is one giver as long as this node is busy', async () => {
+    const pieces = new Pieces(20, 40)
+    const crew = new Crew(() => 0.9)
+    await pieces.share(crew, ['a', 'b', 'c'])
+    assert.deepEqual([pieces.most, crew.size], [1, 1])
+    assert.ok(pieces.done.every((each) => each.startsWith('a ')))
+  })
+
+  it('grows while this node has time to spare, stays so, and shrinks when it is busy', async () => {
+    let utilization = 0.1
+    const crew = new Crew(() => utilization)
+    const pieces = new Pieces(40, 40)
+    await pieces.share(crew, ['a', 'b', 'c'])
+    assert.deepEqual([pieces.most, crew.size, pieces.done.length], [3, 3, 40])
+    utilization = 0.5
+    const next = new Pieces(6, 40)
+    await next.share(crew, ['a', 'b', 'c'])
+    assert.equal(next.most, 3)
+    utilization = 0.9
+    await new Pieces(80, 40).share(crew, ['a', 'b', 'c'])
+    assert.equal(crew.size, 1)
+  })
+
+  it('has another one finish what one leaves', async () => {
+    const pieces = new Pieces(8, 1, (giver, piece) => giver !== 'a' || piece < 3)
+    await pieces.share(new Crew(() => 0.9), ['a', 'b'])
+    assert.equal(pieces.done.length, 8)
+    assert.deepEqual(
+      pieces.done.filter((each) => each.startsWith('a ')),
+      ['a 0', 'a 1', 'a 2'],
+    )
+  })
+
+  it('ends with work left when nobody can do it', async () => {
+    const pieces = new Pieces(4, 1, () => false)
+    await pieces.share(new Crew(() => 0.1), ['a', 'b'])
+    assert.deepEqual([pieces.done.length, pieces.left], [0, 4])
+  })
+})
