@@ -57,7 +57,7 @@ describe('a disk that is full', () => {
     for (const { info } of [LARGE, TWICE]) {
       const result = await gachix.attempt(['sync', info.storePath.toString()])
       assert.equal(result.code, 1)
-      assert.match(result.stderr, /no space left on device.*\[ENOSPC\]/)
+      assert.match(result.stderr, /cannot be stored here: .*no space left on device.*\[ENOSPC\]/)
       assert.doesNotMatch(result.stderr, /given up/)
       assert.deepEqual(await unfinished(), [])
       await fsck(gachix.repository)

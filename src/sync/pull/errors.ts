@@ -10,6 +10,13 @@ export class SourceFailedError extends GachixError {
   }
 }
 
+/** This machine cannot take in what a source gives: its disk is full, for instance. No source is at fault, and none can help. */
+export class CannotStoreError extends GachixError {
+  constructor(cause: unknown) {
+    super(errorCode(cause), `what is pulled cannot be stored here: ${errorMessage(cause)}`, { cause })
+  }
+}
+
 /** There is no source to pull from. */
 export class NoSourcesError extends GachixError {
   constructor() {

@@ -8,7 +8,7 @@ import type { AbortOptions } from '../../util/lifecycle.ts'
 import { MAX_CLOSURE_PACKAGES } from '../limits.ts'
 import { type Found, type SourceLink, verdictOf } from '../source/link.ts'
 import { SOURCE_KINDS } from '../source/source.ts'
-import { PackageUnavailableError, SourceFailedError } from './errors.ts'
+import { CannotStoreError, PackageUnavailableError, SourceFailedError } from './errors.ts'
 
 /** A package to be fetched, and from whom. */
 export interface Planned {
@@ -119,7 +119,7 @@ class Asking {
       return findings.found
     } catch (cause) {
       throwIfAborted(signal)
-      if (verdictOf(cause) === undefined) throw cause
+      if (verdictOf(cause) === undefined) throw new CannotStoreError(cause)
       const error = new SourceFailedError(link.source.name, cause)
       this.#failed.set(link, error)
       this.#options.onFailure?.(link, error)

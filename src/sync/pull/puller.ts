@@ -7,7 +7,7 @@ import type { Logger } from '../../util/log.ts'
 import { Claims } from '../claims.ts'
 import { type SourceLink, verdictOf } from '../source/link.ts'
 import { Comebacks, pause } from './comebacks.ts'
-import { NoSourcesError, PackageUnavailableError, SourceFailedError } from './errors.ts'
+import { CannotStoreError, NoSourcesError, PackageUnavailableError, SourceFailedError } from './errors.ts'
 import { makePlan, type Plan, type Planned } from './plan.ts'
 import { PullProgress } from './progress.ts'
 import { intoRuns } from './runs.ts'
@@ -74,7 +74,7 @@ export class Puller {
    * Has packages published here with everything that they refer to.
    *
    * @param roots hash parts
-   * @throws PackageUnavailableError, NoSourcesError, AbortedError; what was complete by then is published
+   * @throws PackageUnavailableError, NoSourcesError, CannotStoreError, AbortedError; what was complete by then is published
    */
   async pull(roots: readonly string[], options: PullOptions = {}): Promise<PullResult> {
     const { store, links } = this.#components
@@ -136,7 +136,7 @@ export class Puller {
         if (!(error instanceof RunFailedError)) throw error
         const verdict = verdictOf(error.cause)
         // The others could not give it to us either.
-        if (verdict === undefined) throw error.cause
+        if (verdict === undefined) throw new CannotStoreError(error.cause)
         error.link.health.failed(error.cause)
         error.link.judge(error.hash, verdict, error.message)
         fail(error.link, new SourceFailedError(error.link.source.name, error.cause))
