@@ -187,8 +187,8 @@ export interface RepositorySession {
   /** Everything that the other side has. */
   list(options?: AbortOptions): AsyncIterable<RemotePackage>
   /**
-   * The asked-for objects as one packfile (Git's pack format, version 2), in chunks of any size. Complete when the iteration ends
-   * without an error. What it holds is not checked here.
+   * The asked-for objects as one packfile (Git's pack format, version 2), in chunks of any size, each valid until the next is asked
+   * for. Complete when the iteration ends without an error. What it holds is not checked here.
    */
   fetch(request: FetchRequest, options?: AbortOptions): AsyncIterable<Uint8Array>
   /** Lets the connection go; what runs on it fails. Idempotent. */
