@@ -49,6 +49,7 @@ const LONG = [
   'e2e/mesh',
   'unit/cli/config',
   'e2e/mesh-commands',
+  'e2e/sync-comeback',
   'e2e/receive-memory',
   'unit/store/maintenance',
   'e2e/readme',

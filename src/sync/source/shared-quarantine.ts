@@ -32,11 +32,13 @@ export class SharedQuarantine {
     const opened = this.#opened
     this.#opened = undefined
     if (opened === undefined) return
-    this.#closing = opened.then(
+    const closed = opened.then(
       (quarantine) => quarantine.close(),
       // That it could not be opened was said to who wanted it.
       () => {},
     )
-    await this.#closing
+    // Whoever comes next tries anew.
+    this.#closing = closed.catch(() => {})
+    await closed
   }
 }

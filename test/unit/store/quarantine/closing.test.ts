@@ -3,49 +3,69 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import type { Quarantine } from '../../../../src/store/api.ts'
 import { GitPackageStore } from '../../../../src/store/package-store.ts'
+import { SharedQuarantine } from '../../../../src/sync/source/shared-quarantine.ts'
 import { noise } from '../../../support/git-fixture.ts'
 import { directory, file, makePackage } from '../../../support/packages.ts'
 import { folderFor, ROOMY, Sender, sent } from '../../../support/quarantine.ts'
 
 const LARGE = makePackage('large', directory({ data: file(noise(500_000, 1)) }))
 const SMALL = makePackage('small', directory({ data: file('a line\n') }))
+const FAILURE = { code: 'ERR_FS_EISDIR' }
 
-interface Broken {
+interface Place {
   readonly store: GitPackageStore
-  readonly close: () => Promise<void>
+  /** Gives a quarantine a pack that is to be removed when it is closed, and cannot be. */
+  readonly spoil: (quarantine: Quarantine) => Promise<void>
   /** Makes the disk whole again. */
   readonly mend: () => void
 }
 
-/** A quarantine that has a pack to remove when it is closed, and cannot. */
-async function broken(t: TestContext): Promise<Broken> {
+async function place(t: TestContext): Promise<Place> {
   const sender = await Sender.of(t, [LARGE, SMALL])
   const store = await GitPackageStore.open({ path: join(await folderFor(t), 'store') })
-  const quarantine = await store.quarantine('a peer')
-  await quarantine.receive(sent(await sender.pack(await sender.commits([LARGE, SMALL]))), ROOMY)
-  await quarantine.admit(LARGE.info, await sender.commit(LARGE))
-  await quarantine.publish()
-  const root = join(store.ownDir, 'quarantine')
-  const packs = join(root, readdirSync(root)[0]!, 'objects/pack')
-  const index = join(packs, readdirSync(packs).find((name) => name.endsWith('.idx'))!)
-  rmSync(index)
-  mkdirSync(index)
-  return { store, close: () => quarantine.close(), mend: () => rmSync(index, { recursive: true }) }
+  let index = ''
+  return {
+    store,
+    async spoil(quarantine) {
+      await quarantine.receive(sent(await sender.pack(await sender.commits([LARGE, SMALL]))), ROOMY)
+      await quarantine.admit(LARGE.info, await sender.commit(LARGE))
+      await quarantine.publish()
+      const root = join(store.ownDir, 'quarantine')
+      const packs = join(root, readdirSync(root)[0]!, 'objects/pack')
+      index = join(packs, readdirSync(packs).find((name) => name.endsWith('.idx'))!)
+      rmSync(index)
+      mkdirSync(index)
+    },
+    mend: () => rmSync(index, { recursive: true }),
+  }
 }
 
 describe('a quarantine that cannot be cleaned up', () => {
   it('can be opened again', async (t) => {
-    const { store, close, mend } = await broken(t)
-    await assert.rejects(close(), { code: 'ERR_FS_EISDIR' })
+    const { store, spoil, mend } = await place(t)
+    const quarantine = await store.quarantine('a peer')
+    await spoil(quarantine)
+    await assert.rejects(quarantine.close(), FAILURE)
     mend()
     await (await store.quarantine('a peer')).close()
     await store.close()
   })
 
+  it('is opened again for the next pull', async (t) => {
+    const { store, spoil, mend } = await place(t)
+    const shared = new SharedQuarantine((name) => store.quarantine(name))
+    await assert.rejects(shared.use(spoil), FAILURE)
+    mend()
+    await shared.use(async (quarantine) => assert.equal(quarantine.has('0'.repeat(40)), false))
+    await store.close()
+  })
+
   it('does not keep the repository locked when the store is closed', async (t) => {
-    const { store } = await broken(t)
-    await assert.rejects(store.close(), { code: 'ERR_FS_EISDIR' })
+    const { store, spoil } = await place(t)
+    await spoil(await store.quarantine('a peer'))
+    await assert.rejects(store.close(), FAILURE)
     await (await GitPackageStore.open({ path: store.gitDir })).close()
   })
 })
