@@ -8,13 +8,13 @@ import { directory, file, type MadePackage, makePackage } from '../support/packa
 import { collectOutput, until } from '../support/process.ts'
 
 /** Bytes a second that the taking node may get. */
-const LIMIT = 2_000_000
+const LIMIT = 1_000_000
 /** More than comes at once. */
 const large = (name: string, seed: number): MadePackage =>
   makePackage(
     name,
     directory(
-      Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${i}`, file(noise(200_000, seed + i))])),
+      Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f${i}`, file(noise(200_000, seed + i))])),
     ),
   )
 const FIRST = large('first', 0)
