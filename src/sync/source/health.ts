@@ -1,6 +1,7 @@
 import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel'
 import { AbortedError, errorCode, errorMessage } from '../../util/errors.ts'
 import { BREAKER_FAILURES, BREAKER_PAUSE } from '../limits.ts'
+import { isOwnFailure } from './own-failure.ts'
 
 /** How a source has been doing since the node started. */
 export interface SourceHealth {
@@ -29,7 +30,7 @@ export class HealthRecord {
   #latency: number | null = null
   #lastError: SourceHealth['lastError'] = null
   readonly #breaker = circuitBreaker(
-    handleWhen((error) => !(error instanceof AbortedError)),
+    handleWhen((error) => !saysNothing(error)),
     { halfOpenAfter: BREAKER_PAUSE, breaker: new ConsecutiveBreaker(BREAKER_FAILURES) },
   )
 
@@ -61,7 +62,7 @@ export class HealthRecord {
       this.#latency = Math.round(performance.now() - started)
       return result
     } catch (error) {
-      if (!(error instanceof AbortedError)) this.failed(error)
+      if (!saysNothing(error)) this.failed(error)
       throw error
     }
   }
@@ -84,4 +85,9 @@ export class HealthRecord {
       at: new Date().toISOString(),
     }
   }
+}
+
+/** Whether a failure says nothing of the source. */
+function saysNothing(error: unknown): boolean {
+  return error instanceof AbortedError || isOwnFailure(error)
 }

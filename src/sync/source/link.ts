@@ -1,9 +1,9 @@
 import type { PathInfo } from '../../nix/path-info.ts'
-import { QuarantineFullError } from '../../store/quarantine/errors.ts'
 import { errorCode, type GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Proof } from '../admit/trust.ts'
 import type { HealthRecord } from './health.ts'
+import { isOwnFailure } from './own-failure.ts'
 import type { Source } from './source.ts'
 
 /** A package that a source has and that may be fetched from it. */
@@ -27,8 +27,8 @@ export interface Findings {
  * happen to an honest one. `undefined`: nothing, as the failure is ours.
  */
 export function verdictOf(error: unknown): Verdict | undefined {
+  if (isOwnFailure(error)) return undefined
   const code = errorCode(error)
-  if (error instanceof QuarantineFullError || OWN.has(code)) return undefined
   if (LIES.has(code)) return 'lied'
   if (code === 'ERR_SOURCE_STALLED') return 'trickled'
   return code === 'ERR_PACK_INCOMPLETE' || code === 'ERR_GIT_OBJECT_NOT_FOUND'
@@ -44,9 +44,6 @@ const LIES: ReadonlySet<string> = new Set([
   'ERR_PACK_INVALID',
   'ERR_BUDGET_EXCEEDED',
 ])
-
-/** This machine has no room, or lets us write no more. */
-const OWN: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM'])
 
 export interface FetchOptions extends AbortOptions {
   /** Told of bytes as they come over the wire. */
