@@ -1,21 +1,24 @@
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { FileHandles } from './file-handles.ts'
-import type { LooseObjects } from './loose.ts'
 import {
   alternateDirectories,
   ObjectDirectory,
   type PackFacts,
   type ProblemHandler,
 } from './object-directory.ts'
+import { CorruptObjectError, ObjectNotFoundError } from './object-errors.ts'
 import {
-  CorruptObjectError,
-  CorruptPackError,
-  CorruptPackIndexError,
-  MalformedObjectError,
-  ObjectNotFoundError,
-  PackGoneError,
-} from './object-errors.ts'
+  type DeflatedLocation,
+  damagedObject,
+  isDamage,
+  isGone,
+  named,
+  nameOf,
+  type ObjectLocation,
+  type Place,
+  placeOf,
+} from './object-location.ts'
 import { createObjectHash, type GitObjectType, OID_BYTES, type Oid, writeOid } from './oid.ts'
 import { isDelta } from './pack/format.ts'
 import type { PackIndex } from './pack/index-reader.ts'
@@ -52,39 +55,7 @@ export interface ReadOptions {
   signal?: AbortSignal
 }
 
-/** An object in a pack. */
-export interface PackedLocation {
-  readonly kind: 'pack'
-  readonly pack: Pack
-  /** Position in the pack's index. */
-  readonly position: number
-  /** Where the entry begins in the pack. */
-  readonly offset: number
-}
-
-/** An object in a file of its own. */
-export interface LooseLocation {
-  readonly kind: 'loose'
-  readonly path: string
-  readonly objects: LooseObjects
-}
-
-/** What an object can be in. */
-type Place = Pack | LooseObjects
 const NOWHERE: readonly Place[] = []
-
-/** Where the zlib stream of an object lies that is in a pack as it is, not as a delta. */
-export interface DeflatedLocation {
-  readonly pack: Pack
-  /** Position in the pack's index. */
-  readonly position: number
-  readonly type: GitObjectType
-  /** Length of the inflated object. */
-  readonly size: number
-  readonly dataOffset: number
-  /** Length of the zlib stream: to the next entry, or to the pack's checksum. */
-  readonly dataLength: number
-}
 
 /**
  * The objects of a repository: packs and loose objects, its own and those of its alternates.
@@ -144,7 +115,7 @@ export class ObjectDatabase {
   }
 
   /** Where the object lies, the first place in the order of look-up. Answers from memory. */
-  locate(oid: Oid): PackedLocation | LooseLocation | undefined {
+  locate(oid: Oid): ObjectLocation | undefined {
     return this.#locate(oid)
   }
 
@@ -339,7 +310,7 @@ export class ObjectDatabase {
   }
 
   /** The first place of an object, leaving out some. */
-  #locate(oid: Oid, without: readonly Place[] = NOWHERE): PackedLocation | LooseLocation | undefined {
+  #locate(oid: Oid, without: readonly Place[] = NOWHERE): ObjectLocation | undefined {
     if (!writeOid(oid, this.#id)) return undefined
     for (const { packs, loose } of this.#directories) {
       for (const pack of packs) {
@@ -354,7 +325,7 @@ export class ObjectDatabase {
   }
 
   /** Does something with the first copy of an object that is sound. */
-  async #attempt<T>(oid: Oid, action: (location: PackedLocation | LooseLocation) => Promise<T>): Promise<T> {
+  async #attempt<T>(oid: Oid, action: (location: ObjectLocation) => Promise<T>): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       let damage: unknown
       let gone: unknown
@@ -375,43 +346,4 @@ export class ObjectDatabase {
       await this.refresh()
     }
   }
-}
-
-/** Passes pieces on; what goes wrong among them is said of the object. */
-async function* named(
-  chunks: AsyncIterable<Buffer>,
-  oid: Oid,
-  location: PackedLocation | LooseLocation,
-): AsyncGenerator<Buffer> {
-  try {
-    yield* chunks
-  } catch (error) {
-    throw isDamage(error) ? damagedObject(error, oid, location) : error
-  }
-}
-
-function isDamage(error: unknown): error is Error {
-  return (
-    error instanceof MalformedObjectError ||
-    error instanceof CorruptPackError ||
-    error instanceof CorruptPackIndexError
-  )
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof PackGoneError || (error as NodeJS.ErrnoException | null)?.code === 'ENOENT'
-}
-
-function damagedObject(error: Error, oid: Oid, location: PackedLocation | LooseLocation): CorruptObjectError {
-  const problem = error instanceof CorruptPackError ? error.problem : error.message
-  return new CorruptObjectError(oid, nameOf(location), problem, { cause: error })
-}
-
-function placeOf(location: PackedLocation | LooseLocation): Place {
-  return location.kind === 'pack' ? location.pack : location.objects
-}
-
-function nameOf(location: PackedLocation | LooseLocation | undefined): string {
-  if (location === undefined) return 'the repository'
-  return location.kind === 'pack' ? `pack ${location.pack.path}` : `file ${location.path}`
 }
