@@ -122,8 +122,8 @@ export class PeerSession implements RepositorySession {
         { hashes: packHashes([...asked]) },
         options,
       )) {
-        // It keeps what is not whole yet, and the chunk is used again.
-        for (const message of this.#understand(() => splitter.push(chunk.slice()))) {
+        // A copy, as the chunk is used again: messages are parts of it, and so is what is not whole yet. (`slice` of a Buffer makes none.)
+        for (const message of this.#understand(() => splitter.push(new Uint8Array(chunk)))) {
           const narinfo = this.#understand(() => NARINFO.decode(message))
           const hash = nix32Encode(narinfo.hash)
           if (!asked.delete(hash)) throw this.#broken('sent a narinfo that was not asked for')
