@@ -45,6 +45,8 @@ export class Crew {
         const shift = work(giver).then((sound) => {
           working.delete(shift)
           if (sound) rested.push(giver)
+          // Whoever is waited for below may be stuck, while this one has left something for others.
+          callUp()
         })
         working.add(shift)
       }

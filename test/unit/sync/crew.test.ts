@@ -82,6 +82,22 @@ describe('a crew', () => {
     )
   })
 
+  it('has what one leaves finished while another one is stuck', async () => {
+    const { promise: finished, resolve: finish } = Promise.withResolvers<'finished'>()
+    let left = 2
+    let meanwhile = ''
+    const work = async (giver: string): Promise<boolean> => {
+      left--
+      if (giver === 'stuck')
+        meanwhile = await Promise.race([finished, delay(5000, 'nothing', { ref: false })])
+      if (giver === 'failing') left++
+      if (giver === 'sound') finish('finished')
+      return giver !== 'failing'
+    }
+    await new Crew(() => 0.1).share(['stuck', 'failing', 'sound'], () => left > 0, work)
+    assert.equal(meanwhile, 'finished')
+  })
+
   it('ends with work left when nobody can do it', async () => {
     const pieces = new Pieces(4, 1, () => false)
     await pieces.share(new Crew(() => 0.1), ['a', 'b'])
