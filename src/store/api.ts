@@ -246,6 +246,8 @@ export interface AnnouncedContents {
  * survives a crash, so that an interrupted transfer goes on where it was.
  */
 export interface Quarantine {
+  /** Milliseconds that whatever takes in packs has worked, since some point in the past that may change when it is at rest. */
+  readonly worked: number
   /** Whether an object is here or in the store. */
   has(oid: string): boolean
   /** An object that is here or in the store, of at most `maxSize` bytes. */

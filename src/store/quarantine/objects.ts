@@ -83,6 +83,11 @@ export class QuarantineObjects {
     return dirname(pack.path) === this.#options.folder.packDir
   }
 
+  /** See `Quarantine.worked`. */
+  get worked(): number {
+    return this.#options.receiver.worked
+  }
+
   /**
    * Takes in a pack, see `Quarantine.receive`; several at once. Older packs make room for them.
    *

@@ -82,6 +82,10 @@ export class StoreQuarantine implements Quarantine {
     this.#onClose = onClose
   }
 
+  get worked(): number {
+    return this.#objects.worked
+  }
+
   has(oid: string): boolean {
     return this.#objects.database.has(oid)
   }

@@ -1,8 +1,6 @@
-import { performance } from 'node:perf_hooks'
-
 /** Milliseconds between two looks at how busy we are. */
 const LOOK = 250
-/** Share of the time in which the node works, below which another giver helps, and above which one fewer would do. */
+/** Share of the time in which the busiest thread works, below which another giver helps, and above which one fewer would do. */
 const IDLE = 0.4
 const BUSY = 0.65
 
@@ -12,12 +10,13 @@ const BUSY = 0.65
  * their order.
  */
 export class Crew {
-  readonly #utilization: () => number
+  readonly #worked: () => readonly number[]
   #size = 1
+  #before: { readonly worked: readonly number[]; readonly at: number } = { worked: [], at: 0 }
 
-  /** @param utilization share of the time since the last call in which the node worked; for tests */
-  constructor(utilization: () => number = utilizationOfThread()) {
-    this.#utilization = utilization
+  /** @param worked milliseconds that each thread which has to do with what comes has worked so far */
+  constructor(worked: () => readonly number[]) {
+    this.#worked = worked
   }
 
   /** How many work at once. */
@@ -69,14 +68,13 @@ export class Crew {
       clearInterval(timer)
     }
   }
-}
 
-function utilizationOfThread(): () => number {
-  let before = performance.eventLoopUtilization()
-  return () => {
-    const now = performance.eventLoopUtilization()
-    const { utilization } = performance.eventLoopUtilization(now, before)
-    before = now
-    return utilization
+  /** Share of the time since the last look in which the busiest of the threads worked. */
+  #utilization(): number {
+    const { worked: before, at } = this.#before
+    const [worked, now] = [this.#worked(), performance.now()]
+    this.#before = { worked, at: now }
+    const busiest = Math.max(...worked.map((milliseconds, thread) => milliseconds - (before[thread] ?? 0)))
+    return Math.max(0, busiest) / (now - at)
   }
 }

@@ -56,7 +56,7 @@ export class Transfer {
   readonly #commits = new Map<string, string>()
   /** Whether the source of a batch's trees sends single blobs. */
   readonly #selective = new WeakMap<readonly Announced[], boolean>()
-  readonly #crew = new Crew()
+  readonly #crew: Crew
   /** Hash part of a package of the batch under way: what helpers are judged by. */
   #subject = ''
   /** How many givers have not failed. */
@@ -71,6 +71,8 @@ export class Transfer {
     const signals = [this.#leaving.signal, ...(options.signal ? [options.signal] : [])]
     this.#gathering = { ...options, signal: AbortSignal.any(signals) }
     this.#living = 1 + components.helpers.length
+    const { quarantine } = components
+    this.#crew = new Crew(() => [performance.eventLoopUtilization().active, quarantine.worked])
   }
 
   /**

@@ -48,10 +48,24 @@ class Pieces {
   }
 }
 
+/** Threads that work such shares of the time. */
+function threads(...utilizations: (() => number)[]): () => number[] {
+  let at = performance.now()
+  const worked = utilizations.map(() => 0)
+  return () => {
+    const now = performance.now()
+    for (const [i, utilization] of utilizations.entries()) worked[i]! += (now - at) * utilization()
+    at = now
+    return [...worked]
+  }
+}
+const busy = () => 0.9
+const idle = () => 0.1
+
 describe('a crew', () => {
   it('is one giver as long as this node is busy', async () => {
     const pieces = new Pieces(20, 40)
-    const crew = new Crew(() => 0.9)
+    const crew = new Crew(threads(idle, busy))
     await pieces.share(crew, ['a', 'b', 'c'])
     assert.deepEqual([pieces.most, crew.size], [1, 1])
     assert.ok(pieces.done.every((each) => each.startsWith('a ')))
@@ -59,7 +73,7 @@ describe('a crew', () => {
 
   it('grows while this node has time to spare, stays so, and shrinks when it is busy', async () => {
     let utilization = 0.1
-    const crew = new Crew(() => utilization)
+    const crew = new Crew(threads(() => utilization, idle))
     const pieces = new Pieces(40, 40)
     await pieces.share(crew, ['a', 'b', 'c'])
     assert.deepEqual([pieces.most, crew.size, pieces.done.length], [3, 3, 40])
@@ -74,7 +88,7 @@ describe('a crew', () => {
 
   it('has another one finish what one leaves', async () => {
     const pieces = new Pieces(8, 1, (giver, piece) => giver !== 'a' || piece < 3)
-    await pieces.share(new Crew(() => 0.9), ['a', 'b'])
+    await pieces.share(new Crew(threads(busy)), ['a', 'b'])
     assert.equal(pieces.done.length, 8)
     assert.deepEqual(
       pieces.done.filter((each) => each.startsWith('a ')),
@@ -94,13 +108,13 @@ describe('a crew', () => {
       if (giver === 'sound') finish('finished')
       return giver !== 'failing'
     }
-    await new Crew(() => 0.1).share(['stuck', 'failing', 'sound'], () => left > 0, work)
+    await new Crew(threads(idle)).share(['stuck', 'failing', 'sound'], () => left > 0, work)
     assert.equal(meanwhile, 'finished')
   })
 
   it('ends with work left when nobody can do it', async () => {
     const pieces = new Pieces(4, 1, () => false)
-    await pieces.share(new Crew(() => 0.1), ['a', 'b'])
+    await pieces.share(new Crew(threads(idle)), ['a', 'b'])
     assert.deepEqual([pieces.done.length, pieces.left], [0, 4])
   })
 })

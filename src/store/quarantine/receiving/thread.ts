@@ -58,6 +58,11 @@ export class ReceiverThread {
   #idle: NodeJS.Timeout | undefined
   #closed = false
 
+  /** Milliseconds that the thread has worked since it was started; 0 without one. */
+  get worked(): number {
+    return this.#worker?.performance.eventLoopUtilization().active ?? 0
+  }
+
   /**
    * Takes in one pack, see `receivePack`.
    *
