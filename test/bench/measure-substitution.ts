@@ -1,12 +1,13 @@
 /** The whole way: the real `nix copy --from` each cache into an empty store. */
 import { NixClient } from '../support/nix-client.ts'
 import type { Figure } from './figures.ts'
+import { MemoryDisk } from './memory-disk.ts'
 import type { PackageSet } from './package-set.ts'
 import { type Cost, measured } from './process-stats.ts'
 import { type Turns, takeTurns } from './rounds.ts'
 import type { ServedCache } from './served-cache.ts'
 
-/** Each round writes everything to the disk, for each cache. */
+/** Each round writes everything, for each cache. */
 const MOST_ROUNDS = 3
 
 /** Fetches the set from the product and the yardsticks, signatures required. */
@@ -17,11 +18,9 @@ export async function measureSubstitution(
   publicKey: string,
   turns: Turns,
 ): Promise<Figure[]> {
-  // The stores stay until the end: ext4 without a journal looks for minutes at each inode of files that were removed before it takes another
-  // one, so that whoever came later spent several times the system time.
-  await using clients = new AsyncDisposableStack()
+  await using disk = await MemoryDisk.mount()
   const fetch = async ({ url }: ServedCache): Promise<Cost> => {
-    const client = clients.use(await NixClient.create())
+    await using client = await NixClient.create({ within: disk.folder })
     return await measured(() => client.copy({ url, publicKeys: [publicKey] }, set.roots))
   }
   const limited = { ...turns, rounds: Math.min(turns.rounds, MOST_ROUNDS) }

@@ -38,9 +38,12 @@ export class NixClient implements AsyncDisposable {
     this.root = join(folder, 'root')
   }
 
-  /** An empty store. `chroot` is a system of another Debian whose Nix is to be used, with a writable `/work`. */
-  static async create(options: { chroot?: string } = {}): Promise<NixClient> {
-    const where = options.chroot === undefined ? tmpdir() : join(options.chroot, 'work')
+  /**
+   * An empty store, in the temporary folder or `within` another one. `chroot` is a system of another Debian whose Nix is to be used, with a
+   * writable `/work`.
+   */
+  static async create(options: { chroot?: string; within?: string } = {}): Promise<NixClient> {
+    const where = options.chroot === undefined ? (options.within ?? tmpdir()) : join(options.chroot, 'work')
     const folder = await mkdtemp(join(where, 'gxclient-'))
     await mkdir(join(folder, 'root'))
     const inner = options.chroot === undefined ? folder : folder.slice(options.chroot.length)
