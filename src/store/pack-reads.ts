@@ -4,8 +4,10 @@ import type { Pack } from '../git/pack/pack.ts'
 
 /** Milliseconds that a read at once may take; what lies in the page cache takes a tenth of one. */
 const SLOW_READ_MS = 1
-/** Reads that go to other threads after a slow one. */
-const READS_AFTER_SLOW = 256
+/** Reads that go to other threads after a slow one; twice as many each time that the next one is slow too, */
+const READS_AFTER_SLOW = 16
+/** ... up to this. */
+const MOST_AFTER_SLOW = 256
 /** Bytes that are read at once before others have their turn. */
 const BYTES_A_TURN = 1024 * 1024
 
@@ -19,10 +21,12 @@ export interface PackRead {
 /**
  * Reads packs for bodies. A pack that is served is mostly in the page cache, and handing a read to another thread costs more
  * than copying its bytes from there. So stretches are read at once as long as that is quick. When it was not, the
- * disk is asked: then the next reads go to other threads, and the event loop does not wait for it again.
+ * disk is asked: then the next reads go to other threads, and the event loop does not wait for it again. A read may also seem slow
+ * because another process had the processor, so it is soon tried again, and ever less often while the disk is asked.
  */
 export class PackReads {
   #elsewhere = 0
+  #afterSlow = READS_AFTER_SLOW
   #bytes = 0
 
   /**
@@ -40,7 +44,10 @@ export class PackReads {
     }
     const began = performance.now()
     for (const read of reads) this.#bytes += readAtOnce(read)
-    if (performance.now() - began > SLOW_READ_MS) this.#elsewhere = READS_AFTER_SLOW
+    if (performance.now() - began > SLOW_READ_MS) {
+      this.#elsewhere = this.#afterSlow
+      this.#afterSlow = Math.min(2 * this.#afterSlow, MOST_AFTER_SLOW)
+    } else this.#afterSlow = READS_AFTER_SLOW
     if (this.#bytes < BYTES_A_TURN) return
     this.#bytes = 0
     await nextTurn()
