@@ -49,6 +49,16 @@ export interface TransferComponents {
   readonly options: FetchOptions
 }
 
+interface ShareOptions {
+  /** Where others find what does not come. */
+  readonly queue: string[][]
+  readonly limits: ReceiveLimits
+  /** What each giver that has failed threw. */
+  readonly failures: Map<Giver, unknown>
+  /** Told when all of it has come. */
+  readonly onArrived: () => void
+}
+
 /** One pull of packages from a repository and those that have the same: into quarantine, and out of it once proven. */
 export class Transfer {
   readonly #components: TransferComponents
@@ -220,49 +230,80 @@ export class Transfer {
     if (queue.length > 0) throw failures.get(first) ?? [...failures.values()][0]
   }
 
-  /** Fetches shares until none is left, or until the giver fails. */
+  /**
+   * Fetches shares until none is left, or until the giver fails. The next one is asked for when all of one has come, while the last of it is
+   * being taken in.
+   */
   async #work(
     giver: Giver,
     queue: string[][],
     limits: ReceiveLimits,
     failures: Map<Giver, unknown>,
   ): Promise<void> {
+    let before: Promise<void> | undefined
+    while (queue.length > 0 && !failures.has(giver) && this.#gathering.signal?.aborted !== true) {
+      const { promise: arrived, resolve: onArrived } = Promise.withResolvers<void>()
+      const share = this.#fetchShare(giver, queue.shift()!, { queue, limits, failures, onArrived })
+      await Promise.all([before, Promise.race([arrived, share])])
+      before = share
+    }
+    await before
+  }
+
+  /** Fetches one share; what does not come of it goes back to the others. Never throws. */
+  async #fetchShare(
+    giver: Giver,
+    wants: readonly string[],
+    { queue, limits, failures, onArrived }: ShareOptions,
+  ): Promise<void> {
     const { quarantine } = this.#components
     const options = this.#gathering
-    for (let wants = queue.shift(); wants !== undefined; wants = queue.shift()) {
-      const part = wants
-      try {
-        await giver.use((session) => this.#receive(session, { wants: part, haves: [] }, limits), options)
-      } catch (error) {
-        // Whoever gives up has nothing to say of the others.
-        if (options.signal?.aborted) return
-        failures.set(giver, error)
+    try {
+      let receiving: Promise<void> | undefined
+      const arrived = Promise.withResolvers<void>()
+      await giver.use(async (session) => {
+        receiving = this.#receive(session, { wants, haves: [] }, limits, arrived.resolve)
+        // Its failure comes up below, or is that of a session that was given up.
+        receiving.catch(() => {})
+        await Promise.race([arrived.promise, receiving])
+      }, options)
+      onArrived()
+      await receiving
+    } catch (error) {
+      // Whoever gives up has nothing to say of the others.
+      if (options.signal?.aborted) return
+      if (!failures.has(giver)) {
         this.#living--
         options.onLeft?.()
         const verdict = verdictOf(error)
         if (verdict !== undefined) giver.judge(this.#subject, verdict, errorMessage(error))
       }
-      // What arrived before it broke off need not come again; what it left out has to come from another.
-      const left = part.filter((oid) => !quarantine.has(oid))
-      if (left.length > 0) {
-        if (!failures.has(giver)) {
-          failures.set(giver, new IncompletePackError(left.length))
-          giver.judge(this.#subject, 'did not have it')
-        }
-        queue.push(left)
-      }
-      if (failures.has(giver)) return
+      failures.set(giver, error)
     }
+    // What arrived before it broke off need not come again; what it left out has to come from another.
+    const left = wants.filter((oid) => !quarantine.has(oid))
+    if (left.length === 0) return
+    if (!failures.has(giver)) {
+      failures.set(giver, new IncompletePackError(left.length))
+      giver.judge(this.#subject, 'did not have it')
+    }
+    queue.push(left)
   }
 
-  async #receive(session: RepositorySession, request: FetchRequest, limits: ReceiveLimits): Promise<void> {
+  /** @param onArrived told when the last of the pack has come, or nothing more comes */
+  async #receive(
+    session: RepositorySession,
+    request: FetchRequest,
+    limits: ReceiveLimits,
+    onArrived: () => void = () => {},
+  ): Promise<void> {
     const { quarantine } = this.#components
     const options = this.#gathering
     const pack = session.fetch(request, pass(options))
     // The last one that has it may take its time.
     const patient = options.patience === undefined || this.#living <= 1
     const chunks = patient ? pack : withPatience(pack, options.patience)
-    await quarantine.receive(counted(chunks, options.onBytes), limits, {
+    await quarantine.receive(untilOver(counted(chunks, options.onBytes), onArrived), limits, {
       ...pass(options),
       order: request.wants,
     })
@@ -272,6 +313,15 @@ export class Transfer {
     const { quarantine } = this.#components
     const { data } = await quarantine.read(commit, { ...pass(this.#gathering), maxSize: MAX_COMMIT_SIZE })
     return parseCommit(data).tree
+  }
+}
+
+/** What is told when it is over, in whatever way. */
+async function* untilOver(source: AsyncIterable<Uint8Array>, tell: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* source
+  } finally {
+    tell()
   }
 }
 

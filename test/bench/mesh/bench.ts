@@ -6,7 +6,7 @@ import { takeTurns } from '../rounds.ts'
 import { type Contender, measure, type Sample } from './contender.ts'
 import { NginxContender } from './nginx.ts'
 import type { Options } from './options.ts'
-import { GIVERS, Givers, PeersContender } from './peers.ts'
+import { type Giver, Givers, PeersContender } from './peers.ts'
 import { Place } from './place.ts'
 import { GitContender, NixSshContender, sshdPid, startGiverSshd } from './ssh.ts'
 
@@ -53,14 +53,24 @@ export async function bench(options: Options, load: () => number, signal: AbortS
   const nixSshd = stack.use(await startGiverSshd(place, set))
   const nixPid = sshdPid()
 
+  const peers = (from: readonly Giver[]) =>
+    stack.use(new PeersContender(place, from, { publicKey: key.publicKey, nodeFlags }))
   const contenders: Contender[] = [
-    stack.use(new PeersContender(place, givers, 1, { publicKey: key.publicKey, nodeFlags })),
-    stack.use(new PeersContender(place, givers, GIVERS, { publicKey: key.publicKey, nodeFlags })),
+    peers(givers.all.slice(0, 1)),
+    peers(givers.all),
     new GitContender(place, gitSshd, gitPid, set, givers.repository),
     new NixSshContender(place, nixSshd, nixPid),
     new NginxContender(place, nginx, key.publicKey),
   ].filter(({ name }) => options.only === undefined || name.includes(options.only))
 
+  if (options.warmUp) {
+    for (const each of givers.all) {
+      await using contender = peers([each])
+      await contender.prepare()
+      await contender.pull(set.roots)
+      progress('a giver is warm')
+    }
+  }
   const first = await takeTurns(
     contenders,
     async (contender) => {

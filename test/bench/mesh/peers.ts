@@ -9,7 +9,7 @@ import type { Contender } from './contender.ts'
 import type { Place } from './place.ts'
 
 /** Nodes that give. */
-export const GIVERS = 3
+const GIVERS = 3
 /** Files by which a copy of a repository would be taken for the same node. */
 const OWN_FILES = ['gachix-peer-key', 'gachix-peers.json', 'gachix/inventory']
 /** Milliseconds. */
@@ -67,10 +67,6 @@ export class Givers implements AsyncDisposable {
     return new Givers(all)
   }
 
-  get pids(): number[] {
-    return this.all.map(({ node }) => node.child.pid!)
-  }
-
   get repository(): string {
     return this.all[0]!.gachix.repository
   }
@@ -93,14 +89,13 @@ export class PeersContender implements Contender, AsyncDisposable {
 
   constructor(
     place: Place,
-    givers: Givers,
-    count: number,
+    from: readonly Giver[],
     options: { publicKey: string; nodeFlags: readonly string[] },
   ) {
-    this.name = count === 1 ? 'gachix, one peer' : `gachix, ${count} peers`
+    this.name = from.length === 1 ? 'gachix, one peer' : `gachix, ${from.length} peers`
     this.#place = place
-    this.#from = givers.all.slice(0, count)
-    this.givers = givers.pids.slice(0, count)
+    this.#from = from
+    this.givers = from.map(({ node }) => node.child.pid!)
     this.#publicKey = options.publicKey
     this.#nodeFlags = options.nodeFlags
   }
