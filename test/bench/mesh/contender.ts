@@ -1,4 +1,6 @@
 /** A way to get a closure from one host to another, and what it costs. */
+
+import { run } from '../../support/process.ts'
 import { measured, peakMemory, resetPeakMemory } from '../process-stats.ts'
 import type { Place } from './place.ts'
 
@@ -32,6 +34,8 @@ export interface Sample {
 
 /** Lets a contender pull once. */
 export async function measure(contender: Contender, place: Place, roots: readonly string[]): Promise<Sample> {
+  // What the one before has left to be written is not this one's business, which may wait for the disk.
+  await run('sync', [])
   const takers = contender.takers()
   for (const pid of [...contender.givers, ...takers]) resetPeakMemory(pid)
   let giverPeak = 0
