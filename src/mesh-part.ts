@@ -19,6 +19,7 @@ import type { GitPackageStore } from './store/package-store.ts'
 import { Follower } from './sync/policy/follower.ts'
 import type { TrustedKeys } from './trusted-keys.ts'
 import { GachixError } from './util/errors.ts'
+import { keepHeap } from './util/heap.ts'
 import type { AbortOptions, Startable } from './util/lifecycle.ts'
 import type { Logger } from './util/log.ts'
 
@@ -107,6 +108,7 @@ export class MeshPart implements PeerOperations, Startable {
       replication.pullThrough.forgetMissing(hashes)
       this.#follower?.news(hashes)
     })
+    keepHeap()
     await mesh.start()
   }
 

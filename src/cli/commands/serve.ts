@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Command } from 'commander'
-import { keepHeap } from '../../util/heap.ts'
 import { type CliContext, loadSettings, override } from '../context.ts'
 
 /** Time that running transfers have to end after the first signal, in milliseconds. */
@@ -44,7 +43,6 @@ export function serveCommand(context: CliContext): Command {
       ])
       const logger = createLogger({ level: config.logLevel })
       surviveStrayErrors(logger)
-      keepHeap()
       const manager = new ServiceManager({ env: context.env, logger })
       const node = new Node({ config, logger, env: context.env, httpSockets: manager.sockets })
       await node.start()
