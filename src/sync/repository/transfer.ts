@@ -290,7 +290,7 @@ export class Transfer {
     queue.push(left)
   }
 
-  /** @param onArrived told when the last of the pack has come, or nothing more comes */
+  /** @param onArrived told when all of the pack has come */
   async #receive(
     session: RepositorySession,
     request: FetchRequest,
@@ -303,7 +303,7 @@ export class Transfer {
     // The last one that has it may take its time.
     const patient = options.patience === undefined || this.#living <= 1
     const chunks = patient ? pack : withPatience(pack, options.patience)
-    await quarantine.receive(untilOver(counted(chunks, options.onBytes), onArrived), limits, {
+    await quarantine.receive(untilEnd(counted(chunks, options.onBytes), onArrived), limits, {
       ...pass(options),
       order: request.wants,
     })
@@ -316,13 +316,10 @@ export class Transfer {
   }
 }
 
-/** What is told when it is over, in whatever way. */
-async function* untilOver(source: AsyncIterable<Uint8Array>, tell: () => void): AsyncGenerator<Uint8Array> {
-  try {
-    yield* source
-  } finally {
-    tell()
-  }
+/** A source whose end is told, unless it fails: then whoever lent it finds out. */
+async function* untilEnd(source: AsyncIterable<Uint8Array>, tell: () => void): AsyncGenerator<Uint8Array> {
+  yield* source
+  tell()
 }
 
 function pass({ signal }: AbortOptions): AbortOptions {
