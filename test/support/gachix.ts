@@ -1,6 +1,7 @@
 /** The product as its users run it: the command, and a node beside the test. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -201,15 +202,26 @@ export class GachixNode {
 const NO_FAULT =
   /^(dangling |notice: (HEAD|No default)|warning in tree \w+: git(attributes|ignore)Symlink|warning in tree \w+: mailmapSymlink)/
 
+/** What git says when a pack goes that it was about to read. */
+const PACK_GONE = /^error: packfile (\S+) (?:index not opened|cannot be accessed)$/
+/** How often a repository is looked at again when its node merged packs meanwhile. */
+const MERGES = 3
+
 /** Every object and reference of a repository, by `git` itself, to its strictest rules. */
 export async function fsck(
   repository: string,
   flags: readonly string[] = ['--strict', '--full'],
+  merges = MERGES,
 ): Promise<void> {
   const result = await attempt('git', ['-C', repository, 'fsck', '--no-progress', ...flags])
   const complaints = `${result.stdout.toString()}${result.stderr}`
     .split('\n')
     .filter((line) => line !== '' && !NO_FAULT.test(line))
+  // A node that runs may merge packs while git reads them, which git takes for damage. Then all of them are gone now.
+  const gone = complaints.map((line) => PACK_GONE.exec(line)?.[1])
+  const merged =
+    gone.length > 0 && gone.every((pack) => pack !== undefined && !existsSync(join(repository, pack)))
+  if (merged && merges > 0) return await fsck(repository, flags, merges - 1)
   if (result.code !== 0 || complaints.length > 0) {
     throw new Error(
       `git fsck ${flags.join(' ')}: exit ${result.code}\n${complaints.join('\n').slice(0, 4000)}`,
