@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { createGzip, gzipSync } from 'node:zlib'
+import { counted } from '../../util/counted.ts'
 
 /** Bytes of a request up to which it is gathered and goes with its length; longer ones are streamed. Git's own value. */
 export const GATHERED_REQUEST_BYTES = 1024 * 1024
@@ -57,15 +58,6 @@ function streamedBody(
   async function* whole(): AsyncGenerator<Uint8Array> {
     yield* start
     yield* rest
-  }
-  async function* counted(
-    chunks: AsyncIterable<Uint8Array>,
-    onSent: (bytes: number) => void,
-  ): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
-      onSent(chunk.length)
-      yield chunk
-    }
   }
   return {
     headers: compress ? { 'content-encoding': 'gzip' } : {},
