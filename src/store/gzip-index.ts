@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { Oid } from '../git/oid.ts'
 import type { AbortOptions } from '../util/lifecycle.ts'
+import { Turns } from '../util/turns.ts'
 import type { NarBody } from './api.ts'
 import type { Facts, StoredGzipFacts } from './facts.ts'
 import type { NarBodies } from './nar-body.ts'
@@ -64,7 +65,9 @@ export class GzipIndex {
     const crc = plan.crc32 ?? (await checksum(this.#options.bodies.plain(plan), options))
     const hash = createHash('sha256')
     const body = this.#options.bodies.gzip(plan, crc)
+    const turns = new Turns(signal)
     for await (const chunk of body.read(undefined, options)) {
+      await turns.next()
       hash.update(chunk)
       body.recycle?.(chunk)
     }
@@ -81,7 +84,9 @@ function isWorthwhile(plan: NarPlan): boolean {
 
 async function checksum(body: NarBody, options: AbortOptions): Promise<number> {
   let crc = 0
+  const turns = new Turns(options.signal)
   for await (const chunk of body.read(undefined, options)) {
+    await turns.next()
     crc = crc32(chunk, crc)
     body.recycle?.(chunk)
   }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { ObjectDatabase } from '../git/object-database.ts'
 import type { Oid } from '../git/oid.ts'
-import { Turns } from '../git/walk/turns.ts'
+import { Turns } from '../util/turns.ts'
 import type { ByteRange, NarBody } from './api.ts'
 import { BlobPlaces } from './blob-places.ts'
 import { BodyWriter, createBodyChunks } from './body-writer.ts'
@@ -38,7 +38,7 @@ export class NarBodies {
   /** Whether a pack has every blob of a plan as the plan has it. What is looked up for that need not be when the NAR is read. */
   async isServable(plan: NarPlan): Promise<boolean> {
     const places = this.#placesOf(plan)
-    const turns = new Turns(undefined)
+    const turns = new Turns()
     for (let file = 0; file < plan.count; file++) {
       const turn = turns.next()
       if (turn !== undefined) await turn

@@ -1,15 +1,13 @@
-import { setImmediate } from 'node:timers/promises'
 import type { ObjectDatabase } from '../git/object-database.ts'
 import { MalformedObjectError } from '../git/object-errors.ts'
 import type { Oid } from '../git/oid.ts'
 import { parseTree, type TreeEntry } from '../git/tree.ts'
 import type { NarHandler } from '../nix/nar/handler.ts'
 import { GachixError } from '../util/errors.ts'
+import { Turns } from '../util/turns.ts'
 import { fromGitName, SINGLE_FILE, toGitName } from './names.ts'
 import { entryType, MODE } from './tree-builder.ts'
 
-/** Entries between pauses in which other work gets its turn. */
-const ENTRIES_A_TURN = 500
 /** How deep below the root a NAR's nodes may lie. */
 const MAX_DEPTH = 63
 /** Longest name that Nix takes. */
@@ -70,12 +68,10 @@ export async function walkNar(
   }
   const open: OpenDirectory[] = [{ entries: root, next: 0 }]
   visitor.directoryStart()
-  let walked = 0
+  const turns = new Turns(signal)
   for (let directory = open.at(-1); directory !== undefined; directory = open.at(-1)) {
-    if (++walked % ENTRIES_A_TURN === 0) {
-      await setImmediate()
-      signal?.throwIfAborted()
-    }
+    const pause = turns.next()
+    if (pause !== undefined) await pause
     const entry = directory.entries[directory.next++]
     if (entry === undefined) {
       visitor.directoryEnd()

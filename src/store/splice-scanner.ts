@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import type { ObjectDatabase } from '../git/object-database.ts'
 import {
@@ -13,11 +12,18 @@ import { DeflateFormatError } from '../git/splice/errors.ts'
 import { CANONICAL_TRAILER_LENGTH, NO_RECORD, type SpliceRecord } from '../git/splice/record.ts'
 import { scannedRecord } from '../git/splice/scanned-record.ts'
 import { writeSidecar } from '../git/splice/sidecar.ts'
+import { Turns } from '../util/turns.ts'
 import type { SpliceRecords } from './splice-records.ts'
 
-const READ_SIZE = 256 * 1024
-/** Entries between pauses in which other work gets its turn. */
-const ENTRIES_A_TURN = 64
+/** What is scanned in one go: some milliseconds' work would hold up requests. */
+const READ_SIZE = 64 * 1024
+
+/** Where in a pack the zlib stream of an object lies, and how long its content is. */
+interface EntryStream {
+  readonly start: number
+  readonly length: number
+  readonly size: number
+}
 
 /** Errors that say that an object or its place in the pack is damaged. */
 const DAMAGE = [
@@ -60,24 +66,22 @@ export class SpliceScanner {
 
   async #scan(pack: Pack, signal: AbortSignal): Promise<void> {
     const records: SpliceRecord[] = []
+    const turns = new Turns(signal)
     for (let position = 0; position < pack.index.count; position++) {
-      if (position % ENTRIES_A_TURN === 0) {
-        await setImmediate()
-        signal.throwIfAborted()
-      }
-      records.push(await this.#record(pack, position))
+      await turns.next()
+      records.push(await this.#record(pack, position, turns))
     }
     await writeSidecar(this.#records.pathOf(pack.id), pack.id, records)
     this.#records.refresh(pack)
   }
 
-  async #record(pack: Pack, position: number): Promise<SpliceRecord> {
+  async #record(pack: Pack, position: number, turns: Turns): Promise<SpliceRecord> {
     try {
       const offset = pack.index.offsetAt(position)
       const entry = pack.entryHeader(offset)
       if (entry.type !== 'blob') return NO_RECORD
       const length = offset + pack.index.lengthAt(position) - entry.dataOffset
-      const end = await this.#scanStream(pack, entry.dataOffset, length, entry.size)
+      const end = await this.#scanStream(pack, { start: entry.dataOffset, length, size: entry.size }, turns)
       let crc = 0
       const { chunks } = await this.#database.stream(pack.index.oidAt(position))
       for await (const chunk of chunks) crc = crc32(chunk, crc)
@@ -90,13 +94,14 @@ export class SpliceScanner {
   }
 
   /** Has the scanner find the last block of a zlib stream; gives the stream's last bytes. */
-  async #scanStream(pack: Pack, start: number, length: number, size: number): Promise<Buffer> {
+  async #scanStream(pack: Pack, { start, length, size }: EntryStream, turns: Turns): Promise<Buffer> {
     const scanner = this.#scanner
     scanner.reset()
     const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, length))
     for (let at = 0; at < length; ) {
       const read = await pack.readAt(buffer.subarray(0, Math.min(buffer.length, length - at)), start + at)
       if (read === 0) throw new DeflateFormatError('the pack ends within the stream')
+      await turns.next()
       scanner.push(buffer.subarray(0, read))
       at += read
     }

@@ -1,12 +1,9 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Pack } from '../git/pack/pack.ts'
 import { type SplicePlan, splicePlan } from '../git/splice/splice.ts'
 import { MAX_STORED, storedBlocks, storedHeader, storedLength } from '../git/splice/stored.ts'
+import { Turns } from '../util/turns.ts'
 import { SMALL_CONTENT, smallContent, streamContent } from './blob-content.ts'
 import { changedEntry, completeChunks, holdPack, type Reading, writeString } from './reading.ts'
-
-/** After so many files others have their turn: those before a range are passed over without a wait. */
-const FILES_A_TURN = 8192
 
 /** Which part of a NAR: that from the framing before the first file on. */
 export interface FileRange {
@@ -28,11 +25,10 @@ export async function* splicedFiles(
 ): AsyncGenerator<Buffer, void> {
   const { plan, out, gather, signal } = reading
   const { deflatedLengths } = plan.parts
+  const turns = new Turns(signal)
   for (let file = first; file < end && !out.done; file++) {
-    if (file % FILES_A_TURN === FILES_A_TURN - 1) {
-      await nextTurn()
-      signal?.throwIfAborted()
-    }
+    const pause = turns.next()
+    if (pause !== undefined) await pause
     writeString(out, plan.parts.framing, file)
     const shape = plan.shape(file)
     if (shape === undefined) {

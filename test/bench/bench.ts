@@ -8,6 +8,7 @@ import { until } from '../support/process.ts'
 import type { Figure } from './figures.ts'
 import { FramingCache } from './framing-cache.ts'
 import { LoadClient } from './load-client.ts'
+import { measureAdding } from './measure-adding.ts'
 import { measureIngest } from './measure-ingest.ts'
 import { measureLarge } from './measure-large.ts'
 import { measureScale } from './measure-scale.ts'
@@ -93,12 +94,23 @@ async function measure(options: Options, signal: AbortSignal): Promise<Omit<Resu
 }
 
 /** What is measured only when it is asked for. */
-async function measureExtra({ scale, large, quick }: Options, signal: AbortSignal): Promise<Figure[]> {
-  const many =
-    scale === undefined ? [] : await measureScale(scale, (what) => progress(`many packages: ${what}`), signal)
-  return large
-    ? [...many, ...(await measureLarge(quick, (what) => progress(`large packages: ${what}`), signal))]
-    : many
+async function measureExtra(options: Options, signal: AbortSignal): Promise<Figure[]> {
+  const { scale, large, adding, quick } = options
+  const figures: Figure[] = []
+  if (adding) figures.push(...(await measureRequests(options, signal)))
+  if (scale !== undefined)
+    figures.push(...(await measureScale(scale, (what) => progress(`many packages: ${what}`), signal)))
+  if (large)
+    figures.push(...(await measureLarge(quick, (what) => progress(`large packages: ${what}`), signal)))
+  return figures
+}
+
+async function measureRequests(options: Options, signal: AbortSignal): Promise<Figure[]> {
+  progress('requests to a node that adds packages')
+  await using stack = new AsyncDisposableStack()
+  const set = stack.use(await PackageSet.open(options))
+  const key = await set.store.signingKey('bench.test-1')
+  return await measureAdding(set, key, stack.use(new LoadClient()), { rounds: options.rounds, signal })
 }
 
 async function openCaches(

@@ -14,6 +14,8 @@ export interface Job {
   readonly connections: number
   /** Number of answers to get: the requests are repeated or cut short. */
   readonly count: number
+  /** Milliseconds that each connection waits before it asks again; 0 by default. */
+  readonly pause?: number
 }
 
 export interface JobResult {

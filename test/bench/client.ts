@@ -1,9 +1,10 @@
 /** The HTTP client of the benchmark, a process of its own and the same for every server: `LoadClient` starts it. */
+import { setTimeout } from 'node:timers/promises'
 import type { Job, JobResult, Reply } from './client-messages.ts'
 import { HttpConnection } from './http-connection.ts'
 
 async function work(job: Job): Promise<JobResult> {
-  const { port, requests, connections, count } = job
+  const { port, requests, connections, count, pause = 0 } = job
   const latencies = new Float64Array(count)
   let next = 0
   let done = 0
@@ -15,6 +16,7 @@ async function work(job: Job): Promise<JobResult> {
       latencies[done++] = performance.now() - began
       if (answer.status !== 200) throw new Error(`${path}: status ${answer.status}`)
       if (answer.size !== size) throw new Error(`${path}: ${answer.size} bytes instead of ${size}`)
+      if (pause > 0) await setTimeout(pause)
     }
   }
   const open = await Promise.all(Array.from({ length: connections }, () => HttpConnection.open(port)))

@@ -17,7 +17,7 @@ export function newFolder(kind: string): Promise<string> {
 
 /** Writes the set into a file cache, signed by a secret key. Nix reads the store itself, without its daemon. */
 export async function copyToFileCache(
-  set: PackageSet,
+  set: Pick<PackageSet, 'store' | 'roots'>,
   folder: string,
   compression: FileCompression,
   secretKeyFile: string,

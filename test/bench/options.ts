@@ -11,7 +11,8 @@ export const USAGE = `npm run bench -- [OPTIONS]
   --json FILE            write every sample to FILE
   --scale N              a repository of N small packages as well: start, look-up, list, memory, mesh
   --large                packages of 200,000 files and of a file of 10 GB as well: first and later requests
-  --only-extra           nothing but --scale and --large
+  --adding               what requests to a node wait for that adds packages meanwhile as well
+  --only-extra           nothing but --scale, --large and --adding
   --xz                   beside nix copy with xz too, which takes longer than all else
   --check FILE           fail where the best round is worse than the worst one of an earlier run (its --json) of the same
                          packages: by 3 % (sizes), 25 % (CPU, memory), 40 % (times but p95, p99, max); README.md has the rule
@@ -27,6 +28,7 @@ export interface Options {
   readonly check?: string
   readonly scale?: number
   readonly large: boolean
+  readonly adding: boolean
   readonly onlyExtra: boolean
   readonly quick: boolean
   readonly xz: boolean
@@ -70,6 +72,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     quick,
     xz: values.xz ?? false,
     large: values.large ?? false,
+    adding: values.adding ?? false,
     onlyExtra: values['only-extra'] ?? false,
   }
 }
@@ -90,6 +93,7 @@ function parse(args: readonly string[]) {
         profile: text,
         quick: flag,
         large: flag,
+        adding: flag,
         'only-extra': flag,
         xz: flag,
         help: { ...flag, short: 'h' },

@@ -1,4 +1,5 @@
-import { deflateSync, type ZlibOptions } from 'node:zlib'
+import { promisify } from 'node:util'
+import { deflate, deflateSync, type ZlibOptions } from 'node:zlib'
 
 /**
  * The canonical encoding of blobs ("spliceable deflate"): content is cut into chunks of `CHUNK_SIZE`, each deflated on its
@@ -24,10 +25,16 @@ export interface EncodedChunk {
 /** Deflate's matcher needs this much look-ahead beyond the window (MIN_LOOKAHEAD of zlib). */
 const LOOKAHEAD = 262
 
+/** From this size on another thread deflates an object: what takes milliseconds would hold up requests. */
+const LARGE_OBJECT = 32 * 1024
+
 /** A zlib stream of an object that is never spliced: trees and commits. */
-export function deflateWhole(data: Uint8Array, level: number): Buffer {
-  return deflateSync(data, zlibOptions(data.length, level))
+export function deflateWhole(data: Uint8Array, level: number): Buffer | Promise<Buffer> {
+  const options = zlibOptions(data.length, level)
+  return data.length < LARGE_OBJECT ? deflateSync(data, options) : deflateElsewhere(data, options)
 }
+
+const deflateElsewhere = promisify<Uint8Array, ZlibOptions, Buffer>(deflate)
 
 /**
  * Small contents get a small window and hash table: zlib allocates and clears both for every stream, which costs more

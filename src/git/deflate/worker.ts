@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { standBack } from '../../util/thread-priority.ts'
 import { ChunkDeflater } from './chunk-deflater.ts'
 import type { DeflateReply, DeflateRequest, DeflateWorkerData } from './messages.ts'
 import { PORTION_BYTES } from './portion.ts'
@@ -6,6 +7,7 @@ import { PORTION_BYTES } from './portion.ts'
 const port = parentPort
 if (port === null) throw new Error('this module runs as a worker thread')
 
+standBack()
 const { module, level } = workerData as DeflateWorkerData
 const deflater = new ChunkDeflater(module, level)
 /** The contents, once the chunks take their place. */

@@ -9,8 +9,6 @@ import type { Pack } from './pack.ts'
 
 /** Bytes in one read or write. */
 const BUFFER_SIZE = 1024 * 1024
-/** Entries between pauses in which other work gets its turn. */
-export const ENTRIES_A_TURN = 256
 
 /** Memory for one `CopySource`. */
 export function copyWindow(): Buffer {

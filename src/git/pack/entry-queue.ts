@@ -1,3 +1,4 @@
+import { Turns } from '../../util/turns.ts'
 import { FINAL_BLOCK, ZLIB_HEADER } from '../deflate/chunk.ts'
 import type { Oid } from '../oid.ts'
 import { adler32Combine } from '../splice/adler32.ts'
@@ -6,7 +7,7 @@ import type { SpliceRecord } from '../splice/record.ts'
 import type { BlobPiece } from './blob-intake.ts'
 import type { EntryTable } from './entry-table.ts'
 import type { PackOutput } from './output.ts'
-import { type PendingEntry, pendingEntry } from './pending-entry.ts'
+import { type PendingEntry, pendingEntry, type WholeObject } from './pending-entry.ts'
 
 /** Content bytes that may wait for deflate and disk before the queue counts as full. */
 const IN_FLIGHT_LIMIT = 2 * 1024 * 1024
@@ -47,12 +48,17 @@ export class EntryQueue {
     return !this.failed && (this.#inFlight > IN_FLIGHT_LIMIT || this.#queue.length > IN_FLIGHT_ENTRIES)
   }
 
-  /** Adds an entry. @param deflated of an object that is written whole; else pieces follow */
-  add(header: Buffer, deflated?: Buffer): PendingEntry {
-    const entry = pendingEntry(header, deflated)
-    this.#queue.push(entry)
-    this.#running ??= this.#work()
-    return entry
+  /** Adds an entry whose pieces follow. */
+  add(header: Buffer): PendingEntry {
+    return this.#add(pendingEntry(header))
+  }
+
+  /** Adds an entry that is complete. */
+  addWhole(header: Buffer, whole: WholeObject): void {
+    this.#inFlight += whole.length
+    // It is awaited when its turn comes; until then a failure must not count as unhandled.
+    if (whole.deflated instanceof Promise) whole.deflated.catch(() => {})
+    this.#add(pendingEntry(header, whole))
   }
 
   /** Adds the next chunk of the entry that was added last. */
@@ -98,14 +104,23 @@ export class EntryQueue {
     if (this.failed) throw this.#error
   }
 
+  #add(entry: PendingEntry): PendingEntry {
+    this.#queue.push(entry)
+    this.#running ??= this.#work()
+    return entry
+  }
+
   /** Writes the queue until it is empty. */
   async #work(): Promise<void> {
     try {
       // The caller is in the middle of adding to the entry that started this.
       await null
+      const turns = new Turns()
       do {
         for (let entry = this.#queue[0]; entry !== undefined; entry = this.#queue[0]) {
           this.check()
+          const pause = turns.next()
+          if (pause !== undefined) await pause
           await this.#write(entry)
           this.#queue.shift()
           this.#relieve()
@@ -126,8 +141,10 @@ export class EntryQueue {
     const offset = this.#out.position
     let crc = this.#out.emit(entry.header, 0)
     let splice: SpliceRecord = { kind: 'none' }
-    if (entry.deflated !== undefined) {
-      crc = this.#out.emit(entry.deflated, crc)
+    if (entry.whole !== undefined) {
+      const { deflated, length } = entry.whole
+      crc = this.#out.emit(deflated instanceof Promise ? await deflated : deflated, crc)
+      this.#inFlight -= length
     } else {
       crc = this.#out.emit(ZLIB_HEADER, crc)
       let adler = 1

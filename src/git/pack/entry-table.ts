@@ -1,7 +1,8 @@
+import { inTurns, Turns } from '../../util/turns.ts'
 import { OID_BYTES, type Oid } from '../oid.ts'
 import { NO_RECORD, type SpliceRecord } from '../splice/record.ts'
 import type { PackEntry } from './finish.ts'
-import { type PackIndexColumns, sortedOrder } from './index-writer.ts'
+import { type PackIndexColumns, sortingSteps } from './index-writer.ts'
 
 const FIRST_CAPACITY = 256
 const CANONICAL = 1
@@ -68,14 +69,15 @@ export class EntryTable {
     return { kept, dropped }
   }
 
-  /** What the pack's index says. */
-  columns(): PackIndexColumns {
-    return { count: this.#count, oids: this.#oids, crc32s: this.#crc32s, offsets: this.#offsets }
+  /** What the pack's index says, and the splice records in its order. Nothing may be added any more. */
+  async inOrder(): Promise<{ objects: PackIndexColumns; records: Iterable<SpliceRecord> }> {
+    const columns = { count: this.#count, oids: this.#oids, crc32s: this.#crc32s, offsets: this.#offsets }
+    const order = await inTurns(sortingSteps(columns), new Turns())
+    return { objects: { ...columns, order }, records: this.#records(order) }
   }
 
-  /** The splice records in the order of the index. */
-  *records(): Generator<SpliceRecord> {
-    for (const row of sortedOrder(this.#count, this.#oids, this.#offsets)) yield this.#record(row)
+  *#records(order: Uint32Array): Generator<SpliceRecord> {
+    for (const row of order) yield this.#record(row)
   }
 
   #entryAt(row: number): PackEntry {

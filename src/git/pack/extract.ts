@@ -1,9 +1,8 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
-import { throwIfAborted } from '../inflate.ts'
+import { Turns } from '../../util/turns.ts'
 import type { SpliceRecord } from '../splice/record.ts'
-import { CopyOutput, CopySource, copyEntry, copyWindow, ENTRIES_A_TURN } from './copy.ts'
+import { CopyOutput, CopySource, copyEntry, copyWindow } from './copy.ts'
 import { type FinishedPack, finishPack, type PackEntry } from './finish.ts'
 import type { Pack } from './pack.ts'
 
@@ -56,12 +55,11 @@ async function copyAll(
   const output = new CopyOutput(file)
   const sources = new Map<Pack, CopySource>()
   const copied: PackEntry[] = []
+  const turns = new Turns(signal)
   try {
     for (const { pack, position, splice } of entries) {
-      if (copied.length % ENTRIES_A_TURN === 0) {
-        await setImmediate()
-        throwIfAborted(signal)
-      }
+      const pause = turns.next()
+      if (pause !== undefined) await pause
       copied.push({
         oid: pack.index.oidAt(position),
         offset: output.position,

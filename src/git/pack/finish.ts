@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto'
 import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { inTurns, Turns } from '../../util/turns.ts'
 import { ifPresent, syncDirectory } from '../durable-file.ts'
 import { throwIfAborted } from '../inflate.ts'
 import type { Oid } from '../oid.ts'
 import type { SpliceRecord } from '../splice/record.ts'
 import { writeSidecar } from '../splice/sidecar.ts'
 import { encodePackHeader, PACK_HEADER_BYTES } from './format.ts'
-import { encodePackIndex, type PackIndexColumns, type PackIndexEntry } from './index-writer.ts'
+import { encodingSteps, type PackIndexColumns, type PackIndexEntry } from './index-writer.ts'
 
 const READ_SIZE = 1024 * 1024
 
@@ -88,7 +89,7 @@ export async function finishSortedPack(pack: SortedPackToFinish): Promise<Finish
   }
   const id = checksum.toString('hex')
   const target = join(pack.packDir, `pack-${id}`)
-  const index = encodePackIndex(pack.objects, checksum)
+  const index = await inTurns(encodingSteps(pack.objects, checksum), new Turns(pack.signal))
   const indexPath = `${pack.path}.idx`
   let existed = true
   try {

@@ -1,6 +1,7 @@
 /** Writing pack indexes, version 2 of Git's `gitformat-pack`. */
 import { createHash } from 'node:crypto'
 import { endianness } from 'node:os'
+import { atOnce } from '../../util/turns.ts'
 import { InvalidOidError, isOid, OID_BYTES, type Oid } from '../oid.ts'
 
 /** One object of a pack, as its index names it. */
@@ -19,6 +20,8 @@ export interface PackIndexColumns {
   readonly oids: Uint8Array
   readonly crc32s: Uint32Array
   readonly offsets: Float64Array
+  /** The rows in the order of the index, where that is known. */
+  readonly order?: Uint32Array
 }
 
 /** Offsets above this one go to the table of 64-bit offsets. */
@@ -28,6 +31,11 @@ const VERSION = 2
 const LARGE_FLAG = 0x80000000
 /** Which half of a number of 64 bits lies first in this machine's memory. */
 const LOW_HALF = endianness() === 'LE' ? 0 : 1
+
+/** Rows between places where the work may pause. */
+const ROWS_A_STEP = 1024
+/** Bytes that are hashed between such places. */
+const BYTES_A_STEP = 1024 * 1024
 
 /**
  * The bytes of a `.idx` file, in pieces to be written one after the other; the same bytes as `git index-pack` makes.
@@ -44,12 +52,22 @@ export function encodePackIndex(
   packChecksum: Uint8Array,
   largestSmallOffset = LARGEST_SMALL_OFFSET,
 ): Buffer[] {
+  return atOnce(encodingSteps(entries, packChecksum, largestSmallOffset))
+}
+
+/** As `encodePackIndex`, in steps. */
+export function* encodingSteps(
+  entries: readonly PackIndexEntry[] | PackIndexColumns,
+  packChecksum: Uint8Array,
+  largestSmallOffset = LARGEST_SMALL_OFFSET,
+): Generator<void, Buffer[]> {
   if (packChecksum.length !== OID_BYTES) throw new RangeError('a pack checksum has 20 bytes')
-  const { count, oids, crc32s, offsets } = 'count' in entries ? entries : toColumns(entries)
+  const columns = 'count' in entries ? entries : toColumns(entries)
+  const { count, oids, crc32s, offsets } = columns
   if (oids.length < count * OID_BYTES || crc32s.length < count || offsets.length < count) {
     throw new RangeError('index columns are shorter than their count')
   }
-  const order = sortedOrder(count, oids, offsets)
+  const order = columns.order ?? (yield* sortingSteps(columns))
   const head = Buffer.alloc(8 + 256 * 4)
   head.writeUInt32BE(SIGNATURE, 0)
   head.writeUInt32BE(VERSION, 4)
@@ -59,6 +77,7 @@ export function encodePackIndex(
   const large: number[] = []
   const fanout = new Uint32Array(256)
   for (let row = 0; row < count; row++) {
+    if (row % ROWS_A_STEP === 0) yield
     const entry = order[row]!
     const at = entry * OID_BYTES
     names.set(oids.subarray(at, at + OID_BYTES), row * OID_BYTES)
@@ -78,7 +97,12 @@ export function encodePackIndex(
   for (const [i, offset] of large.entries()) wide.writeBigUInt64BE(BigInt(offset), i * 8)
   const pieces = [head, names, crcs, small, wide, Buffer.from(packChecksum)]
   const checksum = createHash('sha1')
-  for (const piece of pieces) checksum.update(piece)
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.length; at += BYTES_A_STEP) {
+      checksum.update(piece.subarray(at, at + BYTES_A_STEP))
+      yield
+    }
+  }
   return [...pieces, checksum.digest()]
 }
 
@@ -96,8 +120,8 @@ function toColumns(entries: readonly PackIndexEntry[]): PackIndexColumns {
   return { count, oids, crc32s, offsets }
 }
 
-/** Entry numbers in the order of ids, then offsets: the order of an index. */
-export function sortedOrder(count: number, oids: Uint8Array, offsets: Float64Array): Uint32Array {
+/** Works out, in steps, the rows in the order of ids, then offsets: the order of an index. */
+export function* sortingSteps({ count, oids, offsets }: PackIndexColumns): Generator<void, Uint32Array> {
   const view = new DataView(oids.buffer, oids.byteOffset, oids.byteLength)
   const prefixOf = (entry: number): number => view.getUint32(entry * OID_BYTES)
   const compare = (a: number, b: number): number => {
@@ -112,28 +136,35 @@ export function sortedOrder(count: number, oids: Uint8Array, offsets: Float64Arr
   const order = new Uint32Array(count)
   for (let entry = 0; entry < count; entry++) order[entry] = entry
   // Whoever merges indexes has them in order already; sorting a million again takes the better part of a second.
-  if (isSorted(order, compare)) return order
-  sortByPrefix(order, prefixOf)
+  if (yield* isSorted(order, compare)) return order
+  yield* sortByPrefix(order, prefixOf)
   // Ids that begin alike are few, unless somebody has made them so.
   for (let start = 0, end = 0; start < count; start = end) {
+    if (start % ROWS_A_STEP === 0) yield
     for (end = start + 1; end < count && prefixOf(order[end]!) === prefixOf(order[start]!); ) end++
     if (end - start > 1) order.subarray(start, end).sort(compare)
   }
   return order
 }
 
-function isSorted(order: Uint32Array, compare: (a: number, b: number) => number): boolean {
-  for (let i = 1; i < order.length; i++) if (compare(order[i - 1]!, order[i]!) > 0) return false
+function* isSorted(order: Uint32Array, compare: (a: number, b: number) => number): Generator<void, boolean> {
+  for (let i = 1; i < order.length; i++) {
+    if (i % ROWS_A_STEP === 0) yield
+    if (compare(order[i - 1]!, order[i]!) > 0) return false
+  }
   return true
 }
 
 /** Sorts by the first four bytes of ids, together with the entry numbers as whole numbers of 64 bits, which is done natively. */
-function sortByPrefix(order: Uint32Array, prefixOf: (entry: number) => number): void {
+function* sortByPrefix(order: Uint32Array, prefixOf: (entry: number) => number): Generator<void, void> {
   const halves = new Uint32Array(2 * order.length)
   for (const [i, entry] of order.entries()) {
+    if (i % ROWS_A_STEP === 0) yield
     halves[2 * i + LOW_HALF] = entry
     halves[2 * i + 1 - LOW_HALF] = prefixOf(entry)
   }
+  yield
   new BigUint64Array(halves.buffer).sort()
+  yield
   for (let i = 0; i < order.length; i++) order[i] = halves[2 * i + LOW_HALF]!
 }

@@ -1,5 +1,4 @@
-import { setImmediate } from 'node:timers/promises'
-import { throwIfAborted } from '../inflate.ts'
+import { Turns } from '../../util/turns.ts'
 import { UnmergeablePackError } from '../object-errors.ts'
 import { OID_BYTES, type Oid } from '../oid.ts'
 import type { SpliceRecord } from '../splice/record.ts'
@@ -60,11 +59,12 @@ export class MergePlan {
   ): Promise<MergePlan> {
     const plan = new MergePlan(packs)
     const cursors = packs.map(() => 0)
+    const turns = new Turns(signal)
     // All ids with one first byte at a time: few enough to sort without holding up other work.
     for (let byte = 0; byte < 256; byte++) {
-      throwIfAborted(signal)
+      const pause = turns.next()
+      if (pause !== undefined) await pause
       plan.#choose(takeCandidates(packs, cursors, byte), leaveOut)
-      await setImmediate()
     }
     for (const [number, pack] of packs.entries()) {
       if (cursors[number] !== pack.index.count)

@@ -4,11 +4,10 @@
  */
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
-import { throwIfAborted } from '../inflate.ts'
+import { inTurns, Turns } from '../../util/turns.ts'
 import { CorruptPackError, CorruptPackIndexError, UnmergeablePackError } from '../object-errors.ts'
 import type { SpliceRecord } from '../splice/record.ts'
-import { CopyOutput, CopySource, copyEntry, copyWindow, ENTRIES_A_TURN } from './copy.ts'
+import { CopyOutput, CopySource, copyEntry, copyWindow } from './copy.ts'
 import { type FinishedPack, finishSortedPack } from './finish.ts'
 import { isDelta } from './format.ts'
 import { type LeaveOut, MergePlan } from './merge-plan.ts'
@@ -47,12 +46,10 @@ export interface MergeResult {
  */
 export async function containsDeltas(pack: Pack, signal?: AbortSignal): Promise<boolean> {
   return await reading(pack, async () => {
-    let turn = 0
-    for (const position of pack.index.packOrder()) {
-      if (turn++ % ENTRIES_A_TURN === 0) {
-        await setImmediate()
-        throwIfAborted(signal)
-      }
+    const turns = new Turns(signal)
+    for (const position of await inTurns(pack.index.orderingSteps(), turns)) {
+      const pause = turns.next()
+      if (pause !== undefined) await pause
       if (isDelta(pack.entryHeader(pack.index.offsetAt(position)).type)) return true
     }
     return false
@@ -139,12 +136,10 @@ async function copyEntries(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const pack = plan.packs[number]!
-  let turn = 0
-  for (const position of pack.index.packOrder()) {
-    if (turn++ % ENTRIES_A_TURN === 0) {
-      await setImmediate()
-      throwIfAborted(signal)
-    }
+  const turns = new Turns(signal)
+  for (const position of await inTurns(pack.index.orderingSteps(), turns)) {
+    const pause = turns.next()
+    if (pause !== undefined) await pause
     const row = plan.rowOf(number, position)
     if (row === undefined) continue
     plan.place(row, output.position)

@@ -10,12 +10,19 @@ export interface PendingEntry {
   done: number
   /** Set when the content is complete: the object's id, or `null` when it turned out to be known. */
   oid: Oid | null | undefined
-  /** An object that is deflated already. */
-  readonly deflated?: Buffer
+  /** An object that is written whole: deflated, or on the way to be. */
+  readonly whole?: WholeObject
 }
 
-/** @param deflated of an object that is written whole */
-export function pendingEntry(header: Buffer, deflated?: Buffer): PendingEntry {
-  const entry = { header, pieces: [], done: 0, oid: undefined }
-  return deflated === undefined ? entry : { ...entry, deflated }
+/** An object that is not written in pieces. */
+export interface WholeObject {
+  readonly oid: Oid
+  /** Length of the content. */
+  readonly length: number
+  readonly deflated: Buffer | Promise<Buffer>
+}
+
+export function pendingEntry(header: Buffer, whole?: WholeObject): PendingEntry {
+  const entry = { header, pieces: [], done: 0, oid: whole?.oid }
+  return whole === undefined ? entry : { ...entry, whole }
 }

@@ -1,8 +1,8 @@
+import { Turns } from '../../util/turns.ts'
 import type { ObjectDatabase } from '../object-database.ts'
 import { ObjectNotFoundError, PackGoneError } from '../object-errors.ts'
 import { oidFromBytes } from '../oid.ts'
 import type { ObjectSelection } from '../walk/select.ts'
-import { Turns } from '../walk/turns.ts'
 import type { Pack } from './pack.ts'
 
 /** How often places are looked up anew because a pack went away meanwhile. */

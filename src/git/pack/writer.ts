@@ -136,7 +136,7 @@ export class PackWriter {
     if (this.#isKnown(oid)) return oid
     this.#known.add(oid)
     const deflated = deflateWhole(data, this.#options.level)
-    this.#queue.complete(this.#queue.add(encodeEntryHeader(type, data.length), deflated), oid)
+    this.#queue.addWhole(encodeEntryHeader(type, data.length), { oid, length: data.length, deflated })
     return oid
   }
 
@@ -193,8 +193,7 @@ export class PackWriter {
           file: this.#file,
           path: this.#path,
           size: this.#out.position,
-          objects: this.#entries.columns(),
-          records: this.#entries.records(),
+          ...(await this.#entries.inOrder()),
           packDir,
           spliceDir,
         })

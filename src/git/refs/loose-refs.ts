@@ -1,7 +1,7 @@
 import { closeSync, type Dirent, openSync, readdirSync, readSync } from 'node:fs'
 import { lstat, readdir, rmdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
+import { Turns } from '../../util/turns.ts'
 import { ifPresent, isSystemError, syncDirectory } from '../durable-file.ts'
 import { GitFileLock, type GitFileLockOptions } from '../git-file-lock.ts'
 import { isOid, type Oid } from '../oid.ts'
@@ -27,8 +27,6 @@ export const MAX_PROBLEMS = 100
 const MAX_DEPTH = 64
 /** A ref file holds 41 bytes; a symbolic one a name. What is longer is no ref. */
 const READ_BYTES = 64
-/** How long the scan keeps the event loop, in milliseconds. */
-const SLICE_MS = 8
 
 const KEPT_DIRECTORIES = new Set(['refs', 'refs/heads', 'refs/tags', 'refs/remotes'])
 
@@ -45,13 +43,11 @@ export async function scanLooseRefs(gitDir: string): Promise<LooseRefs> {
   const content = Buffer.alloc(READ_BYTES)
   const directories = ['refs']
   // File by file through the thread pool takes several times as long as this, and 100,000 packages are 200,000 files.
-  let sliceEnd = performance.now() + SLICE_MS
+  const turns = new Turns()
   for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
     for (const entry of readDirectory(join(gitDir, directory), directory, report)) {
-      if (performance.now() > sliceEnd) {
-        await setImmediate()
-        sliceEnd = performance.now() + SLICE_MS
-      }
+      const pause = turns.next()
+      if (pause !== undefined) await pause
       const name = `${directory}/${entry.name}`
       if (entry.isDirectory()) {
         if (name.split('/').length > MAX_DEPTH) report(name, 'the directory is nested too deeply')

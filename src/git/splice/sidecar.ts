@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { Turns } from '../../util/turns.ts'
 import { NO_RECORD, type SpliceRecord } from './record.ts'
 import {
   decodeRecord,
@@ -68,7 +69,10 @@ async function writeRecords(file: FileHandle, records: Iterable<SpliceRecord>): 
   let count = 0
   let filled = 0
   let offset = SIDECAR_HEADER_LENGTH
+  const turns = new Turns()
   for (const record of records) {
+    const pause = turns.next()
+    if (pause !== undefined) await pause
     encodeRecord(record, count++, buffer, filled)
     filled += SIDECAR_RECORD_LENGTH
     if (filled < buffer.length) continue

@@ -1,11 +1,11 @@
 import { GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
+import { Turns } from '../../util/turns.ts'
 import type { ObjectDatabase } from '../object-database.ts'
 import { MalformedObjectError, ObjectNotFoundError } from '../object-errors.ts'
 import { type GitObjectType, OID_BYTES, type Oid, oidToBytes } from '../oid.ts'
 import { commitLinks, type TreeLink, tagLink, treeLinks } from './links.ts'
 import { NumberList, OidSet } from './oid-set.ts'
-import { Turns } from './turns.ts'
 
 /** Objects that one walk may meet: some 40 bytes of memory each. */
 const MAX_WALKED_OBJECTS = 16_777_216

@@ -98,11 +98,12 @@ export class NarReader {
    * Reads on. What is wrong is reported at the first wrong byte, wherever the chunks are cut.
    *
    * @param chunk the next bytes; not kept, and not needed after the call
-   * @returns number of bytes consumed: all of them, or less where the NAR ended within the chunk
+   * @param enough asked between nodes, and the rest of the chunk is left when it says so
+   * @returns number of bytes consumed: all of them, or less where the NAR ended within the chunk or it was enough
    * @throws NarFormatError when the bytes are no NAR in canonical form; also what the handler throws. The reader cannot
    *   be used after either.
    */
-  push(chunk: Uint8Array): number {
+  push(chunk: Uint8Array, enough?: () => boolean): number {
     if (this.#broken) throw new NarFormatError(this.position, 'reading has failed before')
     this.#broken = true
     const end = chunk.length
@@ -121,6 +122,7 @@ export class NarReader {
         }
         at += used
         this.#advance(used)
+        if (this.#state === 'directory' && enough?.() === true) break
       } else {
         if (at === end) break
         const stop = Math.min(end, at + this.#need - this.#carried)

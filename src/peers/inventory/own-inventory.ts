@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { HASH_BYTES, PREFIX_BYTES } from '../../../protocol/index.ts'
-import { Turns } from '../../git/walk/turns.ts'
 import { nix32Decode, nix32Encode } from '../../nix/base32.ts'
+import { Turns } from '../../util/turns.ts'
 import { encodeChange, InventoryLog, type LogState, MAX_LOG_CHANGES } from './inventory-log.ts'
 import type { InventoryFeed, InventoryJournal } from './journal.ts'
 import type { SharePolicy } from './share-policy.ts'
@@ -132,7 +132,7 @@ async function changesSince(
   present: Buffer,
   { feed, policy }: OwnInventoryComponents,
 ): Promise<Buffer[]> {
-  const turns = new Turns(undefined)
+  const turns = new Turns()
   const changes: Buffer[] = []
   for (const { record, added } of differences(log.hashes(), present, HASH_BYTES)) {
     const turn = turns.next()

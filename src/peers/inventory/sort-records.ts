@@ -1,4 +1,4 @@
-import { Turns } from '../../git/walk/turns.ts'
+import { Turns } from '../../util/turns.ts'
 
 /** Records are sorted in parts of those with the same first two bytes: 16 of a million hash parts. */
 const BUCKETS = 65_536
@@ -17,7 +17,7 @@ export async function sortRecords(
   width: number,
   keyWidth: number,
 ): Promise<Buffer> {
-  const turns = new Turns(undefined)
+  const turns = new Turns()
   const ends = new Uint32Array(BUCKETS)
   for (const part of parts) {
     await turns.next()

@@ -7,6 +7,7 @@ import { formatHash } from '../../nix/hash.ts'
 import { NarReader } from '../../nix/nar/reader.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
 import { reclaim } from '../../util/reclaim.ts'
+import { Turns } from '../../util/turns.ts'
 import { TreeBuilder } from '../tree-builder.ts'
 import { NarMismatchError } from './errors.ts'
 
@@ -155,6 +156,7 @@ async function readNar(
   const hash = createHash('sha256')
   const builder = new TreeBuilder(writer)
   const reader = new NarReader(builder, { maxSize: info.narSize })
+  const turns = new Turns(signal)
   let size = 0
   for await (const chunk of nar) {
     signal?.throwIfAborted()
@@ -168,14 +170,18 @@ async function readNar(
       )
     }
     hash.update(chunk)
-    const consumed = reader.push(chunk)
-    if (consumed < chunk.length) {
-      throw new NarMismatchError(
-        info.storePath,
-        'a size of',
-        String(info.narSize),
-        `${reader.position} and more data after it`,
-      )
+    for (let at = 0; at < chunk.length; ) {
+      at += reader.push(chunk.subarray(at), () => turns.over)
+      if (reader.done && at < chunk.length) {
+        throw new NarMismatchError(
+          info.storePath,
+          'a size of',
+          String(info.narSize),
+          `${reader.position} and more data after it`,
+        )
+      }
+      const pause = turns.next()
+      if (pause !== undefined) await pause
     }
     reclaim(chunk.length)
     await writer.ready()

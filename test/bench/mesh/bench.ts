@@ -30,7 +30,16 @@ export async function bench(options: Options, load: () => number, signal: AbortS
   await using stack = new AsyncDisposableStack()
   const { corpus, rounds } = options
   const open = (generation: 'A' | 'B') =>
-    PackageSet.open({ corpus, generation, rounds, quick: false, xz: false, large: false, onlyExtra: false })
+    PackageSet.open({
+      corpus,
+      generation,
+      rounds,
+      quick: false,
+      xz: false,
+      large: false,
+      adding: false,
+      onlyExtra: false,
+    })
   progress('the packages')
   const set = stack.use(await open('A'))
   const next = stack.use(await open('B'))

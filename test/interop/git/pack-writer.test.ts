@@ -10,6 +10,7 @@ import { ObjectDatabase } from '../../../src/git/object-database.ts'
 import { hashObject, type Oid } from '../../../src/git/oid.ts'
 import { PackWriter } from '../../../src/git/pack/writer.ts'
 import { Sidecar } from '../../../src/git/splice/sidecar.ts'
+import { encodeTree } from '../../../src/git/tree.ts'
 
 const MEBIBYTE = 1024 * 1024
 
@@ -88,6 +89,29 @@ describe('PackWriter', () => {
     sidecar.close()
     database.close()
     assert.deepEqual(readdirSync(tmpDir), [])
+  })
+
+  it('writes trees of any size, among others, where they belong', async () => {
+    const { gitDir, packDir, tmpDir, spliceDir } = repository()
+    const writer = await PackWriter.create({ tmpDir, pool, level: 6, has: () => false })
+    const blob = feed(writer, Buffer.from('content'), 10)
+    const trees = [1, 500, 5000, 2, 100_000].map((count) => {
+      const entries = Array.from({ length: count }, (_, i) => ({
+        mode: '100644' as const,
+        name: Buffer.from(`file-${String(i).padStart(6, '0')}`),
+        oid: blob,
+      }))
+      const data = encodeTree(entries)
+      return { oid: writer.object('tree', data), data }
+    })
+    await writer.ready()
+    const pack = await writer.finish(packDir, spliceDir)
+    assert.equal(pack?.objects, trees.length + 1)
+    execFileSync('git', ['-C', gitDir, 'fsck', '--strict', '--full', '--no-dangling'])
+    for (const { oid, data } of trees) {
+      const shown = execFileSync('git', ['-C', gitDir, 'cat-file', 'tree', oid], { maxBuffer: 1 << 30 })
+      assert.ok(shown.equals(data))
+    }
   })
 
   it('leaves out what is known, however large, and what stands in the pack already', async () => {

@@ -1,6 +1,6 @@
 import type { AbortOptions } from '../../../util/lifecycle.ts'
+import { Turns } from '../../../util/turns.ts'
 import type { Ref } from '../../refs/packed-refs.ts'
-import { Turns } from '../../walk/turns.ts'
 import { FLUSH_PKT } from '../pkt-line.ts'
 import { PacketBatch } from './packets.ts'
 import type { LsRefsRequest } from './request-v2.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -76,6 +76,20 @@ describe('DeflatePool when a worker fails', () => {
 })
 
 describe('DeflatePool under load', () => {
+  it('stands back for the thread that answers requests', async () => {
+    const before = await threads()
+    const pool = new DeflatePool({ level: 1, workers: 2 })
+    try {
+      await Promise.all([1, 2].map(() => pool.encode(portion())))
+      const all = await threads()
+      assert.equal(all.get(process.pid), before.get(process.pid), 'the main thread is as it was')
+      const nicer = [...all].filter(([id, nice]) => !before.has(id) && nice === 10)
+      assert.equal(nicer.length, 2)
+    } finally {
+      await pool.close()
+    }
+  })
+
   it('tells when a worker has little to do, in turn, and everybody when it is closed', async () => {
     const pool = new DeflatePool({ level: 9, workers: 1 })
     const told: string[] = []
@@ -101,6 +115,18 @@ describe('DeflatePool under load', () => {
     assert.equal(told.at(-1), 'closed')
   })
 })
+
+/** How nice each thread of this process is (field 19 of `proc(5)`'s `stat`), by its id. */
+async function threads(): Promise<Map<number, number>> {
+  const ids = await readdir('/proc/self/task')
+  const stats = ids.map(async (id) => {
+    const stat = await readFile(`/proc/self/task/${id}/stat`, 'utf8').catch(() => undefined)
+    // The name of the thread may have blanks; what follows it has none.
+    const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields === undefined ? [] : [[Number(id), Number(fields[16])] as const]
+  })
+  return new Map((await Promise.all(stats)).flat())
+}
 
 function content(): Uint8Array {
   return new Uint8Array(CHUNK_SIZE).map((_, i) => (i * i) >> 3)

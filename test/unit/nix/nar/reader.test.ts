@@ -82,6 +82,30 @@ describe('NAR reader', () => {
     )
   })
 
+  it('leaves the rest of a chunk between nodes when it is enough, and goes on from there', () => {
+    fc.assert(
+      fc.property(narTrees, cutLengths, fc.infiniteStream(fc.boolean()), (tree, lengths, answers) => {
+        const nar = writeNarTree(tree)
+        const builder = new TreeBuilder()
+        const reader = new NarReader(builder)
+        for (const chunk of cut(nar, lengths)) {
+          for (let at = 0; at < chunk.length; ) {
+            let said = false
+            const used = reader.push(chunk.subarray(at), () => {
+              said = answers.next().value
+              return said
+            })
+            at += used
+            assert.ok(used > 0)
+            assert.ok(said || at === chunk.length, 'it stops only when it is told to')
+          }
+        }
+        reader.finish()
+        assert.deepEqual(builder.root, readNarTree([nar]))
+      }),
+    )
+  })
+
   it('reads damaged NARs to an error, or to a tree that has exactly these bytes', () => {
     const edits = fc.array(
       fc.record({ at: fc.nat(), remove: fc.nat({ max: 16 }), insert: fc.uint8Array({ maxLength: 16 }) }),
