@@ -112,7 +112,7 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
       this.#logger.error({ err: error }, `a pack could not be sent: ${errorMessage(error)}`),
     )
     this.#level = options.compressionLevel ?? 5
-    this.#pool = new DeflatePool({ level: this.#level })
+    this.#pool = new DeflatePool({ level: this.#level, behind: options.shortLived !== true })
     this.#logger = options.logger ?? silentLogger
     this.#records = new SpliceRecords(database, spliceDir)
     this.#scanner = new SpliceScanner(database, this.#records)

@@ -3,6 +3,8 @@ export interface DeflateWorkerData {
   readonly module: WebAssembly.Module
   /** 1 to 9. */
   readonly level: number
+  /** Whether threads that answer requests come first. */
+  readonly behind: boolean
 }
 
 /** What the pool and its workers say to each other: contents in shared memory, in whose place the chunks come. */

@@ -24,6 +24,8 @@ export interface DeflatePoolOptions {
   level: number
   /** Number of worker threads, by default one a core. */
   workers?: number
+  /** Whether the threads stand back for others that want a processor: for a process that answers requests meanwhile. */
+  behind?: boolean
 }
 
 /** Deflates contents on worker threads, which start with the first portion. */
@@ -34,14 +36,14 @@ export class DeflatePool {
   #module: WebAssembly.Module | undefined
   #closed = false
 
-  constructor({ level, workers = availableParallelism() }: DeflatePoolOptions) {
+  constructor({ level, workers = availableParallelism(), behind = false }: DeflatePoolOptions) {
     this.#threads = new WorkerPool({
       module: workerUrl(import.meta.url, 'worker'),
       limit: workers,
       resourceLimits: WORKER_LIMITS,
       workerData: (): DeflateWorkerData => {
         this.#module ??= loadChunkModule()
-        return { module: this.#module, level }
+        return { module: this.#module, level, behind }
       },
       lost: (reason, cause) =>
         new GachixError('ERR_DEFLATE', `a deflate worker failed: ${reason}`, { cause }),

@@ -7,8 +7,8 @@ import { PORTION_BYTES } from './portion.ts'
 const port = parentPort
 if (port === null) throw new Error('this module runs as a worker thread')
 
-standBack()
-const { module, level } = workerData as DeflateWorkerData
+const { module, level, behind } = workerData as DeflateWorkerData
+if (behind) standBack()
 const deflater = new ChunkDeflater(module, level)
 /** The contents, once the chunks take their place. */
 const contents = new Uint8Array(PORTION_BYTES)
