@@ -12,6 +12,8 @@ const BUSY = 0.65
 export class Crew {
   readonly #worked: () => readonly number[]
   #size = 1
+  /** Whether there was time to spare when it was last looked. */
+  #isIdle = true
   #before: { readonly worked: readonly number[]; readonly at: number } = { worked: [], at: 0 }
 
   /** @param worked milliseconds that each thread which has to do with what comes has worked so far */
@@ -22,6 +24,11 @@ export class Crew {
   /** How many work at once. */
   get size(): number {
     return this.#size
+  }
+
+  /** How many may come to work at once: work need not be cut for more than these. @param givers all who could */
+  reach(givers: number): number {
+    return this.#isIdle ? givers : Math.min(this.#size, givers)
   }
 
   /**
@@ -54,7 +61,8 @@ export class Crew {
     const timer = setInterval(() => {
       const utilization = this.#utilization()
       if (utilization > BUSY && this.#size > 1) this.#size--
-      if (utilization >= IDLE || working.size < this.#size || rested.length === 0) return
+      this.#isIdle = utilization < IDLE
+      if (!this.#isIdle || working.size < this.#size || rested.length === 0) return
       this.#size++
       callUp()
     }, LOOK)

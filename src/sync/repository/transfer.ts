@@ -216,7 +216,8 @@ export class Transfer {
     const { first, helpers } = this.#components
     const count = missing.reduce((sum, { blobs }) => sum + blobs.length, 0)
     const givers = count < LEAST_SHARE ? [first] : [first, ...helpers]
-    const queue = intoShares(missing, Math.min(this.#crew.size, givers.length), givers.length)
+    const [working, reach] = [Math.min(this.#crew.size, givers.length), this.#crew.reach(givers.length)]
+    const queue = intoShares(missing, working, reach)
     const failures = new Map<Giver, unknown>()
     await this.#crew.share(
       givers,

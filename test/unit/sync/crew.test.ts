@@ -66,8 +66,9 @@ describe('a crew', () => {
   it('is one giver as long as this node is busy', async () => {
     const pieces = new Pieces(20, 40)
     const crew = new Crew(threads(idle, busy))
+    assert.equal(crew.reach(3), 3, 'as long as nothing is known')
     await pieces.share(crew, ['a', 'b', 'c'])
-    assert.deepEqual([pieces.most, crew.size], [1, 1])
+    assert.deepEqual([pieces.most, crew.size, crew.reach(3)], [1, 1, 1])
     assert.ok(pieces.done.every((each) => each.startsWith('a ')))
   })
 
@@ -77,6 +78,7 @@ describe('a crew', () => {
     const pieces = new Pieces(40, 40)
     await pieces.share(crew, ['a', 'b', 'c'])
     assert.deepEqual([pieces.most, crew.size, pieces.done.length], [3, 3, 40])
+    assert.deepEqual([crew.reach(5), crew.reach(2)], [5, 2])
     utilization = 0.5
     const next = new Pieces(6, 40)
     await next.share(crew, ['a', 'b', 'c'])
