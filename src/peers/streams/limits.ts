@@ -15,10 +15,10 @@ export const REFUSALS_PER_SECOND = 10
 export const REFUSAL_BURST = 100
 /** Peers whose pace is remembered. */
 export const MAX_PACES = 1024
-/** Bytes of frames that are put into one write. */
-export const WRITE_SIZE = 256 * 1024
-/** The receiver of a transfer grants more once it has taken in so much: an eighth of the window. */
-export const GRANT_SIZE = 256 * 1024
+/** Data that is put into one write: four full frames, which with the multiplexer's header fit four messages of Noise. */
+export const WRITE_SIZE = 240 * 1024
+/** The receiver of a transfer grants more once it has taken in so much: a quarter of the window. */
+export const GRANT_SIZE = 512 * 1024
 /** Grants that may still come after the last of the data was sent: those that were under way. */
 export const MAX_LATE_GRANTS = 4096
 /** Milliseconds over which the pace of a transfer is looked at. */

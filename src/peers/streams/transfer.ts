@@ -59,8 +59,7 @@ export async function sendTransfer(
     for await (const chunk of whileWaiting(source, flush)) {
       digest.update(chunk)
       for (let at = 0; at < chunk.length; ) {
-        const space = Math.min(MAX_FRAME_DATA, WRITE_SIZE - batched)
-        const granted = credit.takeUpTo(Math.min(space, chunk.length - at))
+        const granted = credit.takeUpTo(Math.min(MAX_FRAME_DATA, chunk.length - at))
         if (granted === 0) {
           await flush()
           await credit.wait(options)
@@ -69,7 +68,7 @@ export async function sendTransfer(
         batch.push(dataFramePrefix(granted), chunk.subarray(at, at + granted))
         batched += granted
         at += granted
-        if (batched >= WRITE_SIZE) await flush()
+        if (batched > WRITE_SIZE - MAX_FRAME_DATA) await flush()
       }
     }
     await flush()

@@ -5,7 +5,6 @@ import type { Connection, Libp2p } from '@libp2p/interface'
 import { mdns } from '@libp2p/mdns'
 import { type Ping, ping } from '@libp2p/ping'
 import { preSharedKey } from '@libp2p/pnet'
-import { tcp } from '@libp2p/tcp'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { VERSION } from '../../util/version.ts'
@@ -23,6 +22,7 @@ import {
   UPGRADE_TIMEOUT,
 } from './limits.ts'
 import { muxer } from './muxer.ts'
+import { transport } from './transport.ts'
 
 export interface SwarmSettings {
   readonly identity: Identity
@@ -55,7 +55,7 @@ export function assembleLibp2p(
     },
     // An address that is taken must not keep the node from dialling out.
     transportManager: { faultTolerance: 1 },
-    transports: [tcp()],
+    transports: [transport()],
     connectionEncrypters: [noise()],
     streamMuxers: [muxer()],
     ...(settings.preSharedKey !== undefined && {

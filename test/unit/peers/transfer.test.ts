@@ -1,6 +1,7 @@
 /** Transfers and questions over real streams: what honest peers see, also when one is slow, leaves, or its connection breaks. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
 import { MAX_WANT_MESSAGE, protocolId, WANT } from '../../../protocol/index.ts'
 import type { PeerStalledError } from '../../../src/peers/errors.ts'
@@ -68,6 +69,17 @@ describe('transfers between peers', () => {
       },
     }
   }
+
+  it('take few system calls: one write for a piece of a transfer, not one for each part of it', async () => {
+    const size = 32 * MEBIBYTE
+    source = chunks(size).source
+    const before = await writes()
+    for await (const _ of fetch());
+    const calls = ((await writes()) - before) / (size / MEBIBYTE)
+    // Of both sides, for a megabyte: 17 messages of Noise, windows, credit. With a write for each part there were 90.
+    assert.ok(calls < 40, `${calls} writes a megabyte`)
+    await noStreams()
+  })
 
   it('bring exactly what was sent', async () => {
     for (const size of [0, 1, 60 * 1024, 5 * MEBIBYTE + 3]) {
@@ -265,3 +277,8 @@ describe('the pace of a transfer', () => {
     slow.pace.stop()
   })
 })
+
+/** System calls that write, of this process so far. */
+async function writes(): Promise<number> {
+  return Number(/^syscw: (\d+)$/m.exec(await readFile('/proc/self/io', 'utf8'))?.[1])
+}
