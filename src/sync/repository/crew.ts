@@ -3,6 +3,8 @@ const LOOK = 250
 /** Share of the time in which the busiest thread works, below which another giver helps, and above which one fewer would do. */
 const IDLE = 0.4
 const BUSY = 0.65
+/** Looks one after the other without time to spare after which it is taken for granted that there will be none. */
+const SETTLED = 4
 
 /**
  * How many of those who have something are asked for it at once: one, and more of them as long as this node has time to spare. A second
@@ -12,8 +14,8 @@ const BUSY = 0.65
 export class Crew {
   readonly #worked: () => readonly number[]
   #size = 1
-  /** Whether there was time to spare when it was last looked. */
-  #isIdle = true
+  /** Looks one after the other at which there was no time to spare. */
+  #busyLooks = 0
   #before: { readonly worked: readonly number[]; readonly at: number } = { worked: [], at: 0 }
 
   /** @param worked milliseconds that each thread which has to do with what comes has worked so far */
@@ -28,7 +30,7 @@ export class Crew {
 
   /** How many may come to work at once: work need not be cut for more than these. @param givers all who could */
   reach(givers: number): number {
-    return this.#isIdle ? givers : Math.min(this.#size, givers)
+    return this.#busyLooks < SETTLED ? givers : Math.min(this.#size, givers)
   }
 
   /**
@@ -61,8 +63,8 @@ export class Crew {
     const timer = setInterval(() => {
       const utilization = this.#utilization()
       if (utilization > BUSY && this.#size > 1) this.#size--
-      this.#isIdle = utilization < IDLE
-      if (!this.#isIdle || working.size < this.#size || rested.length === 0) return
+      this.#busyLooks = utilization < IDLE ? 0 : this.#busyLooks + 1
+      if (this.#busyLooks > 0 || working.size < this.#size || rested.length === 0) return
       this.#size++
       callUp()
     }, LOOK)

@@ -64,7 +64,7 @@ const idle = () => 0.1
 
 describe('a crew', () => {
   it('is one giver as long as this node is busy', async () => {
-    const pieces = new Pieces(20, 40)
+    const pieces = new Pieces(40, 40)
     const crew = new Crew(threads(idle, busy))
     assert.equal(crew.reach(3), 3, 'as long as nothing is known')
     await pieces.share(crew, ['a', 'b', 'c'])
