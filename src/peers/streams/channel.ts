@@ -10,6 +10,7 @@ import { type Codec, delimit, MessageError, MessageSplitter } from '../../../pro
 import { AbortedError, errorMessage } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import { PeerProtocolError, PeerUnreachableError } from '../errors.ts'
+import { releaseAlone } from './release.ts'
 
 /** Bytes that a waiting message takes beside its own: many short ones must not cost more than a few long ones. */
 const MESSAGE_OVERHEAD = 128
@@ -51,7 +52,7 @@ export class Channel {
   constructor({ stream, peer, maxMessage, count = () => {}, onFailure = () => {} }: ChannelInit) {
     this.#stream = stream
     this.peer = peer
-    this.#splitter = new MessageSplitter('message', maxMessage)
+    this.#splitter = new MessageSplitter('message', maxMessage, releaseAlone)
     this.#count = count
     this.#onFailure = onFailure
     stream.addEventListener('message', this.#onMessage)

@@ -22,6 +22,7 @@ import { GRANT_SIZE, MAX_LATE_GRANTS, WRITE_SIZE } from './limits.ts'
 import { Pace } from './pace.ts'
 import { ReceivedData } from './received-data.ts'
 import { refusedError } from './refusal.ts'
+import { releaseAlone } from './release.ts'
 
 export interface TransferOptions extends AbortOptions {
   /** Limits the bytes a second, of all transfers that share it. */
@@ -207,6 +208,7 @@ class Intake {
     this.#pace.progress(data.length)
     this.#credit -= data.length
     this.received.push(data)
+    releaseAlone(data)
     return true
   }
 

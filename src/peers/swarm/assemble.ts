@@ -1,4 +1,3 @@
-import { noise } from '@chainsafe/libp2p-noise'
 import type { GossipSub } from '@libp2p/gossipsub'
 import { type Identify, identify } from '@libp2p/identify'
 import type { Connection, Libp2p } from '@libp2p/interface'
@@ -9,6 +8,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { VERSION } from '../../util/version.ts'
 import type { Identity } from '../identity.ts'
+import { encryption } from './encryption.ts'
 import { type Admission, createGater, ipOf } from './gater.ts'
 import { gossip } from './gossip.ts'
 import {
@@ -56,7 +56,7 @@ export function assembleLibp2p(
     // An address that is taken must not keep the node from dialling out.
     transportManager: { faultTolerance: 1 },
     transports: [transport()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [encryption()],
     streamMuxers: [muxer()],
     ...(settings.preSharedKey !== undefined && {
       connectionProtector: preSharedKey({ psk: settings.preSharedKey }),

@@ -6,6 +6,7 @@ import {
   CREDIT,
   commonMinor,
   dataFramePrefix,
+  delimit,
   FRAME,
   HAVE_ANSWER,
   HEAD,
@@ -168,6 +169,31 @@ describe('transfer', () => {
     }
     for (const length of [0, MAX_FRAME_DATA + 1, Number.NaN])
       assert.throws(() => dataFramePrefix(length), { code: 'ERR_MESSAGE_INVALID' })
+  })
+
+  it('names each piece that was copied, and none that messages are views into', () => {
+    const stream = Buffer.concat([
+      delimit(Buffer.alloc(100, 1)),
+      delimit(Buffer.alloc(10, 2)),
+      delimit(Buffer.alloc(200, 3)),
+    ])
+    const pieces = [0, 50, 101, 250].map((start, i, all) => Buffer.from(stream.subarray(start, all[i + 1])))
+    const copied: Uint8Array[] = []
+    const splitter = new MessageSplitter('message', 200, (piece) => copied.push(piece))
+    const messages = pieces.flatMap((piece) => splitter.push(piece))
+    assert.deepEqual(
+      messages.map(({ length, 0: first }) => [length, first]),
+      [
+        [100, 1],
+        [10, 2],
+        [200, 3],
+      ],
+    )
+    // The third has the whole message of ten bytes.
+    assert.deepEqual(
+      copied.map((piece) => pieces.indexOf(piece as Buffer<ArrayBuffer>)),
+      [0, 1, 3],
+    )
   })
 
   it('counts only with its length and digest', () => {
