@@ -19,3 +19,21 @@ export function release(bytes: Uint8Array): void {
     if (!(error instanceof TypeError)) throw error
   }
 }
+
+const givenUp = new WeakSet<ArrayBufferLike>()
+
+/**
+ * Marks a buffer that nobody but the connection it is sent on has any use for: it is released as soon as its last byte was encrypted.
+ * Returns it. Small buffers, which share their memory with others, are left alone.
+ */
+export function giveUp<T extends Uint8Array>(bytes: T): T {
+  if (bytes.byteLength === bytes.buffer.byteLength) givenUp.add(bytes.buffer)
+  return bytes
+}
+
+/** Releases a buffer that was given up, when this is its end. */
+export function releaseGivenUp(part: Uint8Array): void {
+  if (part.byteOffset + part.byteLength < part.buffer.byteLength || !givenUp.has(part.buffer)) return
+  givenUp.delete(part.buffer)
+  release(part)
+}

@@ -126,6 +126,7 @@ export class Channel {
    */
   async write(bytes: Uint8Array, options: AbortOptions = {}): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
+    const { length } = bytes
     let more: boolean
     try {
       more = this.#stream.send(bytes)
@@ -134,7 +135,7 @@ export class Channel {
         cause: error,
       })
     }
-    this.#count(0, bytes.length)
+    this.#count(0, length)
     while (!more && this.#stream.writableNeedsDrain) {
       if (this.#failure !== undefined) throw this.#failure
       await this.#sleep((wake) => {

@@ -14,6 +14,7 @@ import {
 } from '../../../protocol/index.ts'
 import { AbortedError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
+import { giveUp } from '../../util/release.ts'
 import type { Throttle } from '../../util/throttle.ts'
 import { whileWaiting } from '../../util/while-waiting.ts'
 import { PeerProtocolError } from '../errors.ts'
@@ -54,7 +55,7 @@ export async function sendTransfer(
       batch = []
       batched = 0
       await options.limit?.take(bytes.length, options)
-      await credit.pace.during(channel.write(bytes, options))
+      await credit.pace.during(channel.write(giveUp(bytes), options))
     }
     // What is there goes out before the source is waited for: a walk may take a while.
     for await (const chunk of whileWaiting(source, flush)) {

@@ -1,15 +1,21 @@
 import { type NoiseInit, noise } from '@chainsafe/libp2p-noise'
 import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
-import { release } from '../../util/release.ts'
+import { release, releaseGivenUp } from '../../util/release.ts'
 
-type Decrypt = NonNullable<NoiseInit['crypto']>['chaCha20Poly1305Decrypt']
+type Crypto = NonNullable<NoiseInit['crypto']>
 
 /**
  * Noise that gives back the memory of what it has decrypted: of the buffers that the socket filled, once the last of each is read, and of
- * the copy that it makes of each message that lies in two of them.
+ * the copy that it makes of each message that lies in two of them; and that of what was given up for sending.
  */
 export function encryption(): ReturnType<typeof noise> {
-  return noise({ crypto: { ...defaultCrypto, chaCha20Poly1305Decrypt: decryptAndRelease } })
+  return noise({
+    crypto: {
+      ...defaultCrypto,
+      chaCha20Poly1305Decrypt: decryptAndRelease,
+      chaCha20Poly1305Encrypt: encryptAndRelease,
+    },
+  })
 }
 
 /**
@@ -17,7 +23,7 @@ export function encryption(): ReturnType<typeof noise> {
  *
  * @param target where noise would have the plaintext of a short message: in the ciphertext's place, or that of its copy
  */
-export const decryptAndRelease: Decrypt = (ciphertext, nonce, ad, key, target) => {
+export const decryptAndRelease: Crypto['chaCha20Poly1305Decrypt'] = (ciphertext, nonce, ad, key, target) => {
   // In a handshake, which has associated data, the ciphertext is looked at again.
   if (ad.length > 0) return defaultCrypto.chaCha20Poly1305Decrypt(ciphertext, nonce, ad, key, target)
   const plaintext = defaultCrypto.chaCha20Poly1305Decrypt(ciphertext, nonce, ad, key)
@@ -27,6 +33,13 @@ export const decryptAndRelease: Decrypt = (ciphertext, nonce, ad, key, target) =
     if (part.byteOffset + part.byteLength === part.buffer.byteLength) release(part)
   }
   return plaintext instanceof Uint8Array ? asBuffer(plaintext) : plaintext
+}
+
+/** Encrypts, and gives back what was given up for it: see `giveUp`. What is sent is encrypted in its order. */
+export const encryptAndRelease: Crypto['chaCha20Poly1305Encrypt'] = (plaintext, nonce, ad, key) => {
+  const ciphertext = defaultCrypto.chaCha20Poly1305Encrypt(plaintext, nonce, ad, key)
+  for (const part of plaintext instanceof Uint8Array ? [plaintext] : plaintext) releaseGivenUp(part)
+  return ciphertext
 }
 
 /** A buffer, as a socket's are and what lies in their place. */

@@ -5,7 +5,8 @@ import { describe, it } from 'node:test'
 import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
 import { Uint8ArrayList } from 'uint8arraylist'
 import { releaseAlone } from '../../../src/peers/streams/release.ts'
-import { decryptAndRelease } from '../../../src/peers/swarm/encryption.ts'
+import { decryptAndRelease, encryptAndRelease } from '../../../src/peers/swarm/encryption.ts'
+import { giveUp } from '../../../src/util/release.ts'
 
 const KIBIBYTE = 1024
 const KEY = randomBytes(32)
@@ -73,6 +74,33 @@ describe('decrypting', () => {
     const { chunks, messages } = received([20_000], [])
     chunks[0]![100]! ^= 1
     assert.throws(() => decrypt(messages[0]!))
+  })
+})
+
+describe('encrypting', () => {
+  const encrypt = (plaintext: Uint8Array | Uint8ArrayList) =>
+    flat(encryptAndRelease(plaintext, NONCE, NOTHING, KEY))
+  const decrypted = (bytes: Buffer) =>
+    flat(defaultCrypto.chaCha20Poly1305Decrypt(new Uint8ArrayList(bytes), NONCE, NOTHING, KEY))
+
+  it('gives back what was given up, with its last byte', () => {
+    const data = randomBytes(100_000)
+    const sent = giveUp(Buffer.copyBytesFrom(data))
+    const header = Buffer.alloc(12)
+    const first = encrypt(new Uint8ArrayList(header, sent.subarray(0, 60_000)))
+    assert.equal(sent.length, 100_000)
+    const second = encrypt(sent.subarray(60_000))
+    assert.equal(sent.length, 0)
+    assert.deepEqual(Buffer.concat([decrypted(first), decrypted(second)]), Buffer.concat([header, data]))
+  })
+
+  it('keeps all else, and what shares its memory with others', () => {
+    const sent = randomBytes(40_000)
+    encrypt(sent)
+    assert.equal(sent.length, 40_000)
+    const small = giveUp(Buffer.allocUnsafe(20_000))
+    encrypt(new Uint8Array(small.buffer))
+    assert.equal(small.length, 20_000)
   })
 })
 
