@@ -3,17 +3,13 @@
 
 ARG NODE_IMAGE=node:24-slim
 
-# What the node is made of. No install script runs: nothing here needs one.
-FROM ${NODE_IMAGE} AS dependencies
-WORKDIR /build
-COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
-
+# What is built has all that it needs of the libraries. No install script runs: nothing here needs one.
 FROM ${NODE_IMAGE} AS build
 WORKDIR /build
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 COPY tsconfig.json ./
+COPY build build
 COPY protocol protocol
 COPY src src
 RUN npm run -s build
@@ -28,12 +24,11 @@ RUN apt-get update -qq \
  && groupadd --system --gid 10001 gachix \
  && useradd --system --uid 10001 --gid gachix --home-dir /data --no-create-home --shell /usr/sbin/nologin gachix \
  && install -d -o gachix -g gachix -m 0750 /data \
- && ln -s ../../../opt/gachix/dist/src/cli/main.js /usr/local/bin/gachix
-COPY --from=dependencies /build/node_modules /opt/gachix/node_modules
+ && ln -s ../../../opt/gachix/dist/main.js /usr/local/bin/gachix
 COPY --from=build /build/dist /opt/gachix/dist
 COPY package.json LICENSE /opt/gachix/
 COPY deploy/container-config.yaml /etc/gachix/config.yaml
-RUN chmod 0755 /opt/gachix/dist/src/cli/main.js
+RUN chmod 0755 /opt/gachix/dist/main.js
 
 ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=2 MALLOC_ARENA_MAX=1 HOME=/data
 USER 10001:10001

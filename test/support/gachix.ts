@@ -13,9 +13,7 @@ const CHECKOUT = join(import.meta.dirname, '../..')
 
 /** The command line interface: the sources, or with `GACHIX_TEST_DIST=1` what `npm run build` made of them. */
 export const CLI =
-  process.env.GACHIX_TEST_DIST === '1'
-    ? join(CHECKOUT, 'dist/src/cli/main.js')
-    : join(CHECKOUT, 'src/cli/main.ts')
+  process.env.GACHIX_TEST_DIST === '1' ? join(CHECKOUT, 'dist/main.js') : join(CHECKOUT, 'src/cli/main.ts')
 
 export interface GachixOptions {
   /** The repository; without it a new one in a folder of its own, which `close()` removes. */

@@ -38,7 +38,7 @@ export class DeflatePool {
 
   constructor({ level, workers = availableParallelism(), behind = false }: DeflatePoolOptions) {
     this.#threads = new WorkerPool({
-      module: workerUrl(import.meta.url, 'worker'),
+      module: workerUrl(import.meta.url, 'deflate-worker'),
       limit: workers,
       resourceLimits: WORKER_LIMITS,
       workerData: (): DeflateWorkerData => {

@@ -22,7 +22,7 @@ export class InflatePool {
   /** @param workers most threads; by default one a core */
   constructor(workers: number = availableParallelism()) {
     this.#pool = new WorkerPool({
-      module: workerUrl(import.meta.url, 'worker'),
+      module: workerUrl(import.meta.url, 'inflate-worker'),
       limit: workers,
       resourceLimits: WORKER_LIMITS,
       lost: (reason, cause) => new InflateWorkerError(reason, cause),

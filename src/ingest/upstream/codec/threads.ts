@@ -26,7 +26,8 @@ export async function takeThread(signal?: AbortSignal): Promise<Worker> {
   throwIfAborted(signal)
   if (taken === MAX_THREADS) await turn(signal)
   else taken++
-  const worker = idle.pop() ?? new Worker(workerUrl(import.meta.url, 'worker'), { resourceLimits: LIMITS })
+  const worker =
+    idle.pop() ?? new Worker(workerUrl(import.meta.url, 'codec-worker'), { resourceLimits: LIMITS })
   worker.ref()
   return worker
 }

@@ -198,7 +198,7 @@ export class ReceiverThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(workerUrl(import.meta.url, 'worker'), { resourceLimits: WORKER_LIMITS })
+    const worker = new Worker(workerUrl(import.meta.url, 'receive-worker'), { resourceLimits: WORKER_LIMITS })
     worker.on('message', (message: FromReceiver) => this.#hear(message))
     worker.on('error', (error) => {
       if (worker === this.#worker) this.#lose(new ReceiverLostError(error.message, { cause: error }))
