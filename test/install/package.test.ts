@@ -1,7 +1,7 @@
 /** The npm package as its users get it: packed, installed elsewhere, and run with Node 24 and nothing else of ours. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -79,6 +79,24 @@ test('packed and installed: serve, add from a real daemon, list, use', async () 
       await node.stop()
     }
     assert.equal(node.child.exitCode, 0)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
+
+test('the libraries of a production install have the hash that deploy/nix/package.nix names', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gachix-dependencies-'))
+  try {
+    const manifests = ['package.json', 'package-lock.json']
+    for (const name of manifests) await copyFile(join(CHECKOUT, name), join(folder, name))
+    const install = ['ci', '--omit=dev', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund']
+    await run('npm', install, { cwd: folder })
+    await rm(join(folder, 'node_modules/.package-lock.json'))
+    for (const name of manifests) await rm(join(folder, name))
+    const hashing = ['--extra-experimental-features', 'nix-command', 'hash', 'path', folder]
+    const hash = (await run('nix', hashing)).toString().trim()
+    const recipe = await readFile(join(CHECKOUT, 'deploy/nix/package.nix'), 'utf8')
+    assert.equal(/outputHash = "(.*)"/.exec(recipe)![1], hash, 'the outputHash of package.nix')
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
