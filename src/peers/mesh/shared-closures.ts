@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import type { PathInfo } from '../../nix/path-info.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
+import { recent } from '../../util/recent.ts'
 import type { SharePolicy } from '../inventory/share-policy.ts'
 
 /** Packages whose verdict is remembered; each takes some hundred bytes. */
@@ -18,7 +18,7 @@ export interface PathInfos {
 export class SharedClosures {
   readonly #policy: SharePolicy
   readonly #packages: PathInfos
-  readonly #verdicts = new LRUCache<string, boolean>({ max: MAX_VERDICTS })
+  readonly #verdicts = recent<string, boolean>(MAX_VERDICTS)
 
   constructor(policy: SharePolicy, packages: PathInfos) {
     this.#policy = policy

@@ -5,6 +5,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Oid } from '../../git/oid.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
+import { recent } from '../../util/recent.ts'
 import type { ServedRepository } from './repository.ts'
 
 /** Peers whose scope is remembered. */
@@ -47,7 +48,7 @@ export class WantScope {
   #scope(peer: string): Scope {
     let scope = this.#scopes.get(peer)
     if (scope === undefined) {
-      scope = { told: new LRUCache({ max: MAX_TOLD }), wanted: new LRUCache({ max: MAX_TOLD }) }
+      scope = { told: recent(MAX_TOLD), wanted: recent(MAX_TOLD) }
       this.#scopes.set(peer, scope)
     }
     return scope

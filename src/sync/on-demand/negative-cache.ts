@@ -1,9 +1,9 @@
-import { LRUCache } from 'lru-cache'
+import { recent } from '../../util/recent.ts'
 import { NEGATIVE_ENTRIES, NEGATIVE_TTL, NEGATIVE_TTL_UNSURE } from '../limits.ts'
 
 /** Remembers for a while which packages nobody has, so that asking for them again costs nothing. */
 export class NegativeCache {
-  readonly #missing = new LRUCache<string, true>({ max: NEGATIVE_ENTRIES })
+  readonly #missing = recent<string, true>(NEGATIVE_ENTRIES)
 
   has(hash: string): boolean {
     return this.#missing.has(hash)

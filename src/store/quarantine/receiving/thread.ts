@@ -19,7 +19,7 @@ const FREE_CHUNKS = 8
 /** Milliseconds without work after which the thread ends, so that its memory comes back. */
 const IDLE_TIME = 10_000
 /** Deltas that wait for their bases are objects; a pack with too many of them must not take the node with it. */
-const WORKER_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 512 }
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 512 }
 
 /** The thread that takes in packs has ended before its time. */
 export class ReceiverLostError extends GachixError {
