@@ -69,6 +69,7 @@ export class MeshPart implements PeerOperations, Startable {
   static async create(init: MeshPartInit, running: boolean): Promise<MeshPart> {
     const { config, store, logger } = init
     if (!running || !config.mesh.enabled) return new MeshPart(init, undefined)
+    keepHeap()
     // Loading libp2p takes some 50 MB and half a second, which nobody but a node in a mesh has to spend.
     const [{ Mesh }, { ensureIdentity }, { serveRepository }, { readPreSharedKey }] = await Promise.all([
       import('./peers/mesh/mesh.ts'),
@@ -108,7 +109,6 @@ export class MeshPart implements PeerOperations, Startable {
       replication.pullThrough.forgetMissing(hashes)
       this.#follower?.news(hashes)
     })
-    keepHeap()
     await mesh.start()
   }
 

@@ -198,6 +198,7 @@ in
       environment = {
         NODE_OPTIONS = "--max-semi-space-size=2";
         MALLOC_ARENA_MAX = "1";
+        MALLOC_MMAP_THRESHOLD_ = "131072";
         HOME = cfg.stateDir;
       };
       serviceConfig = {

@@ -59,6 +59,7 @@ export class Gachix implements AsyncDisposable {
       LC_ALL: 'C.UTF-8',
       // As all ways of starting it that are in this repository have it.
       MALLOC_ARENA_MAX: '1',
+      MALLOC_MMAP_THRESHOLD_: '131072',
       // The tests start the command some hundred times: most of that is compiling.
       NODE_COMPILE_CACHE: join(CHECKOUT, 'test/.work/compile-cache'),
       GACHIX__STORE__PATH: this.repository,

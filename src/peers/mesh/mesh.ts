@@ -290,7 +290,8 @@ export class Mesh implements Startable {
       open: (peer, protocol, options) => this.#swarm.open(peer, protocol, options),
       penalize: (peer, offence, details) => this.#penalize(peer, offence, details),
       count: (peer, received, sent) => {
-        reclaim(received + sent)
+        // What comes is given back as it is read.
+        reclaim(sent)
         if (received > 0) this.#heartbeat.heard(peer)
         const record = this.#book.get(peer)
         if (record === undefined) return

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { run } from '../../support/process.ts'
 
-test('V8 knows the flag that keeps the heap of a node at rest', async () => {
+test('V8 knows the flags that keep the heap of a node as it is', async () => {
   const options = (await run(process.execPath, ['--v8-options'])).toString()
-  assert.match(options, /^ *--gc-memory-reducer-start-delay-ms /m)
+  for (const flag of ['gc-memory-reducer-start-delay-ms', 'heap-growing-percent'])
+    assert.match(options, new RegExp(`^ *--${flag} `, 'm'))
 })
