@@ -30,7 +30,7 @@ COPY package.json LICENSE /opt/gachix/
 COPY deploy/container-config.yaml /etc/gachix/config.yaml
 RUN chmod 0755 /opt/gachix/dist/main.js
 
-ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=2 MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072 HOME=/data
+ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=1 MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072 HOME=/data
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

@@ -196,7 +196,7 @@ in
       # git and ssh are in the package's own path; systemd-notify is not.
       path = [ config.systemd.package ];
       environment = {
-        NODE_OPTIONS = "--max-semi-space-size=2";
+        NODE_OPTIONS = "--max-semi-space-size=1";
         MALLOC_ARENA_MAX = "1";
         MALLOC_MMAP_THRESHOLD_ = "131072";
         HOME = cfg.stateDir;

@@ -73,7 +73,7 @@ stdenvNoCC.mkDerivation {
     makeWrapper ${nodejs_24}/bin/node $out/bin/gachix \
       --set-default MALLOC_ARENA_MAX 1 \
       --set-default MALLOC_MMAP_THRESHOLD_ 131072 \
-      --add-flags --max-semi-space-size=2 \
+      --add-flags --max-semi-space-size=1 \
       --add-flags $out/lib/gachix/src/cli/main.ts \
       --prefix PATH : ${
         lib.makeBinPath [

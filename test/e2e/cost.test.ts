@@ -45,7 +45,7 @@ describe('what a package of thousands of files costs', () => {
   before(async () => {
     gachix = await Gachix.create({
       env: { GACHIX__MESH__ENABLED: 'false' },
-      nodeFlags: ['--max-semi-space-size=2'],
+      nodeFlags: ['--max-semi-space-size=1'],
     })
     const store = await GitPackageStore.open({ path: gachix.repository })
     const session = store.ingest()

@@ -79,7 +79,7 @@ describe('a pack with a file of 600 MB', () => {
       const peakFile = join(root, 'peak')
       const receiver = join(root, kind)
       const program = [join(support, 'receive-and-publish.ts'), receiver, root]
-      const node = ['--max-semi-space-size=2', '--import', join(support, 'report-peak.ts')]
+      const node = ['--max-semi-space-size=1', '--import', join(support, 'report-peak.ts')]
       const env = { ...process.env, GACHIX_TEST_PEAK_FILE: peakFile }
       await run(process.execPath, [...node, ...program], { env })
       const peak = Number(readFileSync(peakFile, 'utf8')) * 1024
