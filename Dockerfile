@@ -9,7 +9,7 @@ WORKDIR /build
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 COPY tsconfig.json ./
-COPY build build
+COPY deploy/bundle.ts deploy/
 COPY protocol protocol
 COPY src src
 RUN npm run -s build

@@ -1,5 +1,5 @@
 # The package. Node runs the sources as they are (it strips the types itself), so nothing is compiled. What the npm package and the image have is
-# one bundle (build/bundle.ts), which takes 28 MB less memory.
+# one bundle (deploy/bundle.ts), which takes 28 MB less memory.
 {
   lib,
   stdenvNoCC,
