@@ -1,3 +1,4 @@
+import '../util/slabs.ts'
 import type { CliContext } from './context.ts'
 import { EXIT_OK, type Failure, failureOf } from './failure.ts'
 import { Output } from './output.ts'

@@ -95,3 +95,13 @@ export function hashObject(type: GitObjectType, data: Uint8Array): Oid {
   if (data.length > ONE_SHOT_BYTES) return createObjectHash(type, data.length).update(data).digest('hex')
   return hash('sha1', Buffer.concat([Buffer.from(`${type} ${data.length}\0`, 'latin1'), data]), 'hex')
 }
+
+/**
+ * Ids in binary, one after the other. In memory of its own: such lists are kept for long, or sent to threads, and what Node shares out
+ * to small buffers would keep, or take along, 64 KiB.
+ */
+export function oidsToBytes(oids: readonly Oid[]): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(OID_BYTES * oids.length)
+  bytes.write(oids.join(''), 'hex')
+  return bytes
+}

@@ -1,5 +1,5 @@
 import type { TransformOptions } from 'node:stream'
-import { createInflateRaw, type InflateRaw, type ZlibOptions } from 'node:zlib'
+import { createInflateRaw, type Gunzip, type InflateRaw, type ZlibOptions } from 'node:zlib'
 import { FINAL_BLOCK } from '../git/deflate/chunk.ts'
 import { AbortedError } from '../util/errors.ts'
 import { BODY_CHUNK } from './body-writer.ts'
@@ -9,10 +9,13 @@ import { type FileRange, splicedFiles } from './spliced-files.ts'
 /** Bytes that are inflated before they are asked for, while those before are on their way. */
 const INFLATED_AHEAD = 256 * 1024
 
+type Inflater = InflateRaw | Gunzip
+
 /**
  * A part of a NAR, inflated piece by piece: the stream that gzip NARs consist of is put together and inflated as one, which takes no stream
  * and no buffers for each of thousands of small files. Other threads inflate, while the next chunk is put together. Whoever has
- * looked at a piece frees it.
+ * looked at a piece frees it (`releaseEnd`): left to the collector these buffers would cost full collections, as V8 counts their memory
+ * apart from its heap.
  *
  * @param reading whose writer takes the deflated stream, without a bound
  * @param recycle told of the chunks of the deflated stream once they have been inflated
@@ -27,8 +30,21 @@ export async function* inflatedStream(
     chunkSize: BODY_CHUNK,
     readableHighWaterMark: INFLATED_AHEAD,
   }
-  const inflater = createInflateRaw(options)
-  const feeding = feed(deflatedPart(reading, part), inflater, recycle)
+  yield* inflatedBy(createInflateRaw(options), deflatedPart(reading, part), recycle)
+}
+
+/**
+ * What an inflater makes of a stream. Whoever has looked at a piece frees it.
+ *
+ * @param recycle told of the chunks of the stream once they have been inflated
+ * @throws errors with zlib's codes for what it cannot inflate; whatever the stream throws
+ */
+export async function* inflatedBy<C extends Uint8Array>(
+  inflater: Inflater,
+  chunks: AsyncIterable<C>,
+  recycle: (chunk: C) => void,
+): AsyncGenerator<Buffer, void> {
+  const feeding = feed(chunks, inflater, recycle)
   // It is awaited below; a failure reaches the reader through the inflater.
   feeding.catch(() => {})
   try {
@@ -37,15 +53,6 @@ export async function* inflatedStream(
     inflater.destroy()
     await feeding.catch(() => {})
   }
-}
-
-/**
- * Frees the memory of a piece at once, when the inflater has filled it to its end and so is done with it. Left to the garbage
- * collector, these buffers would cost full collections, as V8 counts their memory apart from its heap.
- */
-export function releasePiece({ buffer, byteOffset, byteLength }: Buffer): void {
-  if (buffer instanceof ArrayBuffer && byteLength > 0 && byteOffset + byteLength === BODY_CHUNK)
-    buffer.transfer(0)
 }
 
 /** Whether zlib has thrown it. */
@@ -67,10 +74,10 @@ async function* deflatedPart(reading: Reading, part: FileRange): AsyncGenerator<
 }
 
 /** Has a stream inflated, a chunk after the other. When it fails, so does the inflater. */
-async function feed(
-  chunks: AsyncIterable<Buffer>,
-  inflater: InflateRaw,
-  recycle: (chunk: Buffer) => void,
+async function feed<C extends Uint8Array>(
+  chunks: AsyncIterable<C>,
+  inflater: Inflater,
+  recycle: (chunk: C) => void,
 ): Promise<void> {
   try {
     for await (const chunk of chunks) {
@@ -85,7 +92,7 @@ async function feed(
 }
 
 /** Hands a chunk to the inflater and waits until it has been inflated; rejects when the inflater is destroyed meanwhile. */
-function inflate(inflater: InflateRaw, chunk: Buffer): Promise<void> {
+function inflate(inflater: Inflater, chunk: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     // A destroyed stream forgets the callback of a write that waits for its reader.
     const closed = () => reject(new AbortedError('nobody reads the NAR any more'))

@@ -2,9 +2,10 @@ import { crc32 } from 'node:zlib'
 import { CorruptObjectError } from '../git/object-errors.ts'
 import { crc32Combine } from '../git/splice/crc32-combine.ts'
 import type { ChunkPool } from '../util/chunk-pool.ts'
+import { releaseEnd } from '../util/release.ts'
 import type { ByteRange } from './api.ts'
 import { BODY_CHUNK, BodyWriter } from './body-writer.ts'
-import { inflatedStream, isDeflateError, releasePiece } from './inflated-stream.ts'
+import { inflatedStream, isDeflateError } from './inflated-stream.ts'
 import { joined, type NarPart, narParts, wholePart } from './nar-parts.ts'
 import type { InflatedPart, PartInflater } from './part-inflater.ts'
 import type { NarPlan } from './plan.ts'
@@ -171,7 +172,7 @@ class PartsAhead {
     const out = new BodyWriter(chunks, 0, Infinity)
     for await (const content of inflatedStream(reading(out), part, (chunk) => chunks.give(chunk))) {
       yield { content }
-      releasePiece(content)
+      releaseEnd(content)
     }
   }
 }

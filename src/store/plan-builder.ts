@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { ObjectDatabase } from '../git/object-database.ts'
-import { OID_BYTES, type Oid } from '../git/oid.ts'
+import { type Oid, oidsToBytes } from '../git/oid.ts'
 import { crc32Combine } from '../git/splice/crc32-combine.ts'
 import { GZIP_END_LENGTH, GZIP_HEADER_LENGTH } from '../git/splice/gzip.ts'
 import { splicedLength } from '../git/splice/splice.ts'
@@ -118,7 +118,7 @@ export class PlanBuilder implements NarVisitor {
       framing,
       starts: Uint32Array.from(this.#starts),
       startOffsets: Float64Array.from(this.#startOffsets),
-      oids: ownBytes(this.#oids),
+      oids: oidsToBytes(this.#oids),
       sizes: Float64Array.from(this.#sizes),
       kinds: Uint8Array.from(this.#kinds),
       deflatedLengths: Float64Array.from(this.#lengths),
@@ -206,11 +206,4 @@ class StringsBuilder {
     this.#bytes.copy(bytes, 0, 0, this.#length)
     return { bytes, ends: Uint32Array.from(this.#ends) }
   }
-}
-
-/** In memory of its own: plans are kept for long, and a slice of what Node shares out would keep 64 KiB. */
-function ownBytes(oids: readonly Oid[]): Buffer {
-  const bytes = Buffer.alloc(OID_BYTES * oids.length)
-  bytes.write(oids.join(''), 'hex')
-  return bytes
 }

@@ -20,6 +20,11 @@ export function release(bytes: Uint8Array): void {
   }
 }
 
+/** Releases a buffer's memory when this part is its end, and all before it has been read too. */
+export function releaseEnd(part: Uint8Array): void {
+  if (part.byteLength > 0 && part.byteOffset + part.byteLength === part.buffer.byteLength) release(part)
+}
+
 const givenUp = new WeakSet<ArrayBufferLike>()
 
 /**

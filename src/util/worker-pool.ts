@@ -47,6 +47,11 @@ export class WorkerPool<Request extends object, Reply extends { readonly id: num
     return this.#options.limit
   }
 
+  /** Whether there are threads. */
+  get started(): boolean {
+    return this.#threads.length > 0
+  }
+
   /** The loads of all requests that have not been answered yet. */
   get load(): number {
     return this.#load

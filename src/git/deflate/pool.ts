@@ -6,6 +6,7 @@ import { CHUNK_SIZE, type EncodedChunk } from './chunk.ts'
 import { loadChunkModule } from './chunk-deflater.ts'
 import type { DeflateReply, DeflateRequest, DeflateWorkerData } from './messages.ts'
 import { Portion } from './portion.ts'
+import { PortionEncoder } from './portion-encoder.ts'
 
 /**
  * Portions that wait to be used again, for each worker: what one pack under way has at most. V8 does not count shared memory, and
@@ -15,6 +16,12 @@ const KEPT_PORTIONS = 24
 
 /** A worker with less than this before it can take another portion that is not full. */
 const LITTLE_LOAD = CHUNK_SIZE
+
+/**
+ * So little is deflated at once, in a millisecond, as long as no thread has been started: one costs 15 MB of memory, and all that a node that pulls
+ * has to deflate are narinfos.
+ */
+const LITTLE_CONTENT = 64 * 1024
 
 /** A worker's objects are few and short-lived. */
 const WORKER_LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 }
@@ -28,23 +35,23 @@ export interface DeflatePoolOptions {
   behind?: boolean
 }
 
-/** Deflates contents on worker threads, which start with the first portion. */
+/** Deflates contents on worker threads, which start with the first portion that is not small. */
 export class DeflatePool {
   readonly #threads: WorkerPool<Omit<DeflateRequest, 'id'>, DeflateReply>
   readonly #free: Portion[] = []
   readonly #waiting: (() => void)[] = []
+  readonly #level: number
   #module: WebAssembly.Module | undefined
+  #own: PortionEncoder | undefined
   #closed = false
 
   constructor({ level, workers = availableParallelism(), behind = false }: DeflatePoolOptions) {
+    this.#level = level
     this.#threads = new WorkerPool({
       module: workerUrl(import.meta.url, 'deflate-worker'),
       limit: workers,
       resourceLimits: WORKER_LIMITS,
-      workerData: (): DeflateWorkerData => {
-        this.#module ??= loadChunkModule()
-        return { module: this.#module, level, behind }
-      },
+      workerData: (): DeflateWorkerData => ({ module: this.#compiled(), level, behind }),
       lost: (reason, cause) =>
         new GachixError('ERR_DEFLATE', `a deflate worker failed: ${reason}`, { cause }),
     })
@@ -70,10 +77,10 @@ export class DeflatePool {
    */
   async encode(portion: Portion): Promise<EncodedChunk[]> {
     const { memory, lengths, size } = portion
-    const reply = await this.#threads.request({ memory, lengths }, size).finally(() => this.#tell())
-    const { results, error } = reply
-    if (results === undefined)
-      throw new GachixError('ERR_DEFLATE', `deflating failed: ${error ?? 'no answer'}`)
+    const results =
+      size <= LITTLE_CONTENT && !this.#threads.started && !this.#closed
+        ? this.#encoder().encode(memory, lengths)
+        : await this.#encodeElsewhere(memory, lengths, size)
     const chunks: EncodedChunk[] = []
     for (let i = 0, offset = 0; i < results.length; i += 3) {
       const length = results[i]!
@@ -102,6 +109,29 @@ export class DeflatePool {
     const closing = this.#threads.close()
     this.#tell()
     await closing
+  }
+
+  async #encodeElsewhere(
+    memory: SharedArrayBuffer,
+    lengths: readonly number[],
+    size: number,
+  ): Promise<readonly number[]> {
+    const reply = await this.#threads.request({ memory, lengths }, size).finally(() => this.#tell())
+    const { results, error } = reply
+    if (results === undefined)
+      throw new GachixError('ERR_DEFLATE', `deflating failed: ${error ?? 'no answer'}`)
+    return results
+  }
+
+  /** For this thread. */
+  #encoder(): PortionEncoder {
+    this.#own ??= new PortionEncoder(this.#compiled(), this.#level)
+    return this.#own
+  }
+
+  #compiled(): WebAssembly.Module {
+    this.#module ??= loadChunkModule()
+    return this.#module
   }
 
   /** Calls back those who wait, as long as there is room. */

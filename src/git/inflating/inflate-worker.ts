@@ -1,3 +1,4 @@
+import '../../util/slabs.ts'
 import { parentPort } from 'node:worker_threads'
 import { inflatePart } from './inflate-part.ts'
 import type { InflateReply, InflateRequest } from './messages.ts'

@@ -1,6 +1,7 @@
 /** Copying entries of packs as they are, each compared with the CRC-32 that its index names. */
 import type { FileHandle } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
+import { release } from '../../util/release.ts'
 import { writeFully } from '../durable-file.ts'
 import { throwIfAborted } from '../inflate.ts'
 import { CorruptPackError, UnmergeablePackError } from '../object-errors.ts'
@@ -8,12 +9,7 @@ import { isDelta, MAX_ENTRY_HEADER_BYTES, PACK_HEADER_BYTES, PACK_TRAILER_BYTES 
 import type { Pack } from './pack.ts'
 
 /** Bytes in one read or write. */
-const BUFFER_SIZE = 1024 * 1024
-
-/** Memory for one `CopySource`. */
-export function copyWindow(): Buffer {
-  return Buffer.allocUnsafeSlow(BUFFER_SIZE)
-}
+const BUFFER_SIZE = 256 * 1024
 
 /**
  * Copies one entry.
@@ -55,15 +51,19 @@ export async function copyEntry(
 }
 
 /** A pack that is read front to back through a window. */
-export class CopySource {
+export class CopySource implements Disposable {
   readonly #pack: Pack
-  readonly #buffer: Buffer
+  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_SIZE)
   #start = 0
   #length = 0
 
-  constructor(pack: Pack, buffer: Buffer) {
+  constructor(pack: Pack) {
     this.#pack = pack
-    this.#buffer = buffer
+  }
+
+  /** Gives the window's memory back. */
+  [Symbol.dispose](): void {
+    release(this.#buffer)
   }
 
   /** Whether the window has `length` bytes from `position` on. */
@@ -88,7 +88,7 @@ export class CopySource {
 }
 
 /** The file that is written, through a buffer. */
-export class CopyOutput {
+export class CopyOutput implements Disposable {
   readonly #file: FileHandle
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_SIZE)
   #used = 0
@@ -96,6 +96,11 @@ export class CopyOutput {
 
   constructor(file: FileHandle) {
     this.#file = file
+  }
+
+  /** Gives the buffer's memory back; what was not flushed is gone. */
+  [Symbol.dispose](): void {
+    release(this.#buffer)
   }
 
   /** Where the next byte goes in the file. */

@@ -2,7 +2,7 @@ import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Turns } from '../../util/turns.ts'
 import type { SpliceRecord } from '../splice/record.ts'
-import { CopyOutput, CopySource, copyEntry, copyWindow } from './copy.ts'
+import { CopyOutput, CopySource, copyEntry } from './copy.ts'
 import { type FinishedPack, finishPack, type PackEntry } from './finish.ts'
 import type { Pack } from './pack.ts'
 
@@ -52,7 +52,7 @@ async function copyAll(
   file: FileHandle,
   signal: AbortSignal | undefined,
 ): Promise<{ size: number; entries: PackEntry[] }> {
-  const output = new CopyOutput(file)
+  using output = new CopyOutput(file)
   const sources = new Map<Pack, CopySource>()
   const copied: PackEntry[] = []
   const turns = new Turns(signal)
@@ -71,24 +71,29 @@ async function copyAll(
     await output.flush()
     return { size: output.position, entries: copied }
   } finally {
-    for (const pack of sources.keys()) pack.release()
+    for (const [pack, source] of sources) close(pack, source)
   }
 }
 
-/** Windows kept at a time: each takes 1 MiB, and what lies together was received together. */
+/** Windows kept at a time: each takes 256 KiB, and what lies together was received together. */
 const MAX_SOURCES = 8
 
 /** The window on a pack, which is kept open as long as it has one. */
 function sourceOf(pack: Pack, sources: Map<Pack, CopySource>): CopySource {
   const known = sources.get(pack)
   if (known !== undefined) return known
-  const [oldest] = sources.keys()
+  const [oldest] = sources
   if (sources.size === MAX_SOURCES && oldest !== undefined) {
-    sources.delete(oldest)
-    oldest.release()
+    sources.delete(oldest[0])
+    close(...oldest)
   }
   pack.retain()
-  const source = new CopySource(pack, copyWindow())
+  const source = new CopySource(pack)
   sources.set(pack, source)
   return source
+}
+
+function close(pack: Pack, source: CopySource): void {
+  source[Symbol.dispose]()
+  pack.release()
 }

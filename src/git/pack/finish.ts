@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { release } from '../../util/release.ts'
 import { inTurns, Turns } from '../../util/turns.ts'
 import { ifPresent, syncDirectory } from '../durable-file.ts'
 import { throwIfAborted } from '../inflate.ts'
@@ -11,7 +12,7 @@ import { writeSidecar } from '../splice/sidecar.ts'
 import { encodePackHeader, PACK_HEADER_BYTES } from './format.ts'
 import { encodingSteps, type PackIndexColumns, type PackIndexEntry } from './index-writer.ts'
 
-const READ_SIZE = 1024 * 1024
+const READ_SIZE = 256 * 1024
 
 /** What the index and the sidecar need to know of an entry. */
 export interface PackEntry {
@@ -112,7 +113,7 @@ export async function finishSortedPack(pack: SortedPackToFinish): Promise<Finish
 /** The object count stands in the header and is known last, so the checksum is taken over the finished file. */
 async function checksumOf(file: FileHandle, size: number, signal?: AbortSignal): Promise<Buffer> {
   const hash = createHash('sha1')
-  const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, size))
+  const buffer = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, size))
   for (let position = 0; position < size; ) {
     const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, size - position), position)
     if (bytesRead === 0) throw new Error('the pack is shorter than what was written to it')
@@ -121,6 +122,7 @@ async function checksumOf(file: FileHandle, size: number, signal?: AbortSignal):
     await setImmediate()
     throwIfAborted(signal)
   }
+  release(buffer)
   return hash.digest()
 }
 

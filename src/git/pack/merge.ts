@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { inTurns, Turns } from '../../util/turns.ts'
 import { CorruptPackError, CorruptPackIndexError, UnmergeablePackError } from '../object-errors.ts'
 import type { SpliceRecord } from '../splice/record.ts'
-import { CopyOutput, CopySource, copyEntry, copyWindow } from './copy.ts'
+import { CopyOutput, CopySource, copyEntry } from './copy.ts'
 import { type FinishedPack, finishSortedPack } from './finish.ts'
 import { isDelta } from './format.ts'
 import { type LeaveOut, MergePlan } from './merge-plan.ts'
@@ -105,10 +105,10 @@ async function write(plan: MergePlan, options: MergeOptions): Promise<FinishedPa
 
 /** Copies all rows; gives the length of the file. */
 async function copyAll(plan: MergePlan, file: FileHandle, signal: AbortSignal | undefined): Promise<number> {
-  const window = copyWindow()
-  const output = new CopyOutput(file)
+  using output = new CopyOutput(file)
   for (const [number, pack] of plan.packs.entries()) {
-    await reading(pack, () => copyEntries(plan, number, new CopySource(pack, window), output, signal))
+    using source = new CopySource(pack)
+    await reading(pack, () => copyEntries(plan, number, source, output, signal))
   }
   await output.flush()
   return output.position

@@ -1,5 +1,6 @@
 import type { ObjectDatabase } from '../../git/object-database.ts'
-import { OID_BYTES, type Oid } from '../../git/oid.ts'
+import { OID_BYTES, type Oid, oidsToBytes } from '../../git/oid.ts'
+import { ownCopy } from '../../util/own-copy.ts'
 import type { AnnouncedContents } from '../api.ts'
 import { walkNar } from '../nar-walk.ts'
 import type { HashedNar } from './receiving/messages.ts'
@@ -92,7 +93,7 @@ export class Expectations {
       const shared = new Set<number>()
       for (let number = 0; number < oids.length; number++) if (repeated.has(oids[number]!)) shared.add(number)
       this.take(tree)
-      const recipe = { framing, ends, oids: Buffer.from(oids.join(''), 'hex'), known, shared }
+      const recipe = { framing, ends, oids: oidsToBytes(oids), known, shared }
       this.#expected.set(tree, { recipe: this.#receiver.expect(recipe), bytes })
       this.#bytes += bytes
       this.#forgetOldest()
@@ -121,7 +122,7 @@ export class Expectations {
       left -= size
       if (size > KNOWN_BLOB || left < 0) return undefined
       const { data } = await this.#database.read(oid, { maxSize: KNOWN_BLOB, ...(signal && { signal }) })
-      known.set(number, data)
+      known.set(number, ownCopy([data]))
     }
     return known
   }

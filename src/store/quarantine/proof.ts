@@ -1,5 +1,4 @@
 import { createHash, type Hash } from 'node:crypto'
-import { Readable } from 'node:stream'
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { parseCommit } from '../../git/commit.ts'
 import type { ObjectDatabase } from '../../git/object-database.ts'
@@ -8,8 +7,10 @@ import { hashObject, type Oid } from '../../git/oid.ts'
 import { ContentAddressMismatchError, createContentCheck } from '../../nix/content-check.ts'
 import { formatHash } from '../../nix/hash.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
-import { reclaim } from '../../util/reclaim.ts'
+import { releaseEnd } from '../../util/release.ts'
+import type { NarBody } from '../api.ts'
 import type { StoredGzipFacts } from '../facts.ts'
+import { inflatedBy } from '../inflated-stream.ts'
 import { MissingReferenceError, NarMismatchError } from '../ingest/errors.ts'
 import type { NarBodies } from '../nar-body.ts'
 import { packageCommit } from '../package-commit.ts'
@@ -122,14 +123,17 @@ async function proveContents(
   // The spliced form is one stream to inflate, where the plain one is one for each file.
   if (plan.crc32 !== undefined) {
     const sha256 = createHash('sha256')
-    const spliced = narOfGzip(plan, plan.crc32, sha256, bodies, options.signal)
+    const body = bodies.gzip(plan, plan.crc32)
+    const spliced = { chunks: gunzipped(plan, body, sha256, options.signal), free: releaseEnd }
     if ((await hashOf(info, spliced, options).catch(() => '')) === expected) {
       const gzip = { id: plan.gzipId, size: plan.gzipSize, crc32: plan.crc32, sha256: sha256.digest() }
       return { tree, objects, plan, gzip }
     }
   }
   options.signal?.throwIfAborted()
-  const actual = await hashOf(info, bodies.plain(plan).read(undefined, reading(options.signal)), options)
+  const plain = bodies.plain(plan)
+  const nar = { chunks: plain.read(undefined, reading(options.signal)), free: plain.recycle }
+  const actual = await hashOf(info, nar, options)
   if (actual !== expected) throw new NarMismatchError(info.storePath, 'the hash', expected, actual)
   return { tree, objects, plan, gzip: undefined }
 }
@@ -155,9 +159,16 @@ async function gzipFacts(
   return { id: plan.gzipId, size: plan.gzipSize, crc32: plan.crc32, sha256: sha256.digest() }
 }
 
+/** A NAR that is read once. */
+interface NarStream {
+  readonly chunks: AsyncIterable<Uint8Array>
+  /** Told of each chunk that was looked at. */
+  readonly free: ((chunk: Uint8Array) => void) | undefined
+}
+
 async function hashOf(
   info: PathInfo,
-  nar: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  { chunks, free }: NarStream,
   { signal, proveContentAddress }: ProofOptions,
 ): Promise<string> {
   const hash = createHash('sha256')
@@ -165,13 +176,13 @@ async function hashOf(
   if (proveContentAddress === true && check === undefined)
     throw new ContentAddressMismatchError(info.storePath, 'it has no content address that can be proven')
   let size = 0
-  for await (const chunk of nar) {
+  for await (const chunk of chunks) {
     signal?.throwIfAborted()
     size += chunk.length
     if (size > info.narSize) break
     hash.update(chunk)
     check?.update(chunk)
-    reclaim(chunk.length)
+    free?.(chunk)
   }
   if (size !== info.narSize)
     throw new NarMismatchError(
@@ -185,35 +196,25 @@ async function hashOf(
   return actual
 }
 
-/** The NAR by way of its spliced gzip form, all of which goes into `sha256`. */
-async function* narOfGzip(
+/** What a NAR's gzip form inflates to; all of the form goes into `sha256`. */
+async function* gunzipped(
   plan: NarPlan,
-  crc32: number,
+  body: NarBody,
   sha256: Hash,
-  bodies: NarBodies,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const body = bodies.gzip(plan, crc32)
   const chunks = hashed(body.read(undefined, reading(signal)), sha256)
   if (plan.narSize <= SMALL_NAR && body.size <= SMALL_NAR) {
     yield gunzipSync(Buffer.concat(await Array.fromAsync(chunks)), { maxOutputLength: plan.narSize + 1 })
     return
   }
-  const source = Readable.from(chunks, { objectMode: false, highWaterMark: 2 * PIECE })
-  const gunzip = createGunzip({ chunkSize: PIECE })
-  source.on('error', (error) => gunzip.destroy(error))
-  try {
-    yield* source.pipe(gunzip) as AsyncIterable<Buffer>
-  } finally {
-    source.destroy()
-  }
+  yield* inflatedBy(createGunzip({ chunkSize: PIECE }), chunks, (chunk) => body.recycle?.(chunk))
 }
 
 async function* hashed(chunks: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     hash.update(chunk)
     yield chunk
-    reclaim(chunk.length)
   }
 }
 

@@ -1,5 +1,5 @@
 import { PackGoneError } from '../../git/object-errors.ts'
-import { OID_BYTES, type Oid, oidFromBytes } from '../../git/oid.ts'
+import { OID_BYTES, type Oid, oidFromBytes, oidsToBytes } from '../../git/oid.ts'
 import { type ExtractedEntry, extractEntries } from '../../git/pack/extract.ts'
 import type { Pack } from '../../git/pack/pack.ts'
 import type { PathInfo } from '../../nix/path-info.ts'
@@ -155,7 +155,7 @@ export class StoreQuarantine implements Quarantine {
     const length = objects.length * OID_BYTES
     if (length > REMEMBERED_IDS - this.#remembered) return undefined
     this.#remembered += length
-    return Buffer.from(objects.join(''), 'hex')
+    return oidsToBytes(objects)
   }
 
   /**

@@ -1,4 +1,5 @@
 /** A thread that decodes formats whose libraries decode in one go, or slowly. */
+import '../../../util/slabs.ts'
 import { ReadableStream } from 'node:stream/web'
 import { parentPort } from 'node:worker_threads'
 import Bunzip from 'seek-bzip'

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { OID_BYTES, type Oid, oidFromBytes } from '../../../git/oid.ts'
 import type { BlobObserver } from '../../../git/pack/receive.ts'
+import { ownCopy } from '../../../util/own-copy.ts'
 import type { HashedNar } from './messages.ts'
 import type { NarRecipe } from './nar-recipe.ts'
 
@@ -97,7 +98,7 @@ export class ExpectedNars {
       this.#waiting.delete(oid)
       for (const nar of waiting) nar.add(content)
     }
-    if (this.#mayKeep(oid, content.length)) this.#keep(oid, Buffer.from(content))
+    if (this.#mayKeep(oid, content.length)) this.#keep(oid, ownCopy([content]))
     for (const nar of waiting ?? []) this.#goOn(nar)
   }
 

@@ -1,5 +1,6 @@
 import type { Oid } from '../../../git/oid.ts'
 import { NarFramer } from '../../../nix/nar/writer.ts'
+import { ownCopy } from '../../../util/own-copy.ts'
 import type { NarVisitor } from '../../nar-walk.ts'
 
 /** How a NAR is made of blobs: framing, blob, framing, and so on to the last framing. */
@@ -51,7 +52,7 @@ export class RecipeBuilder implements NarVisitor {
       end += piece.length
       ends[i] = end
     }
-    return { framing: Buffer.concat(this.#pieces), ends, oids: this.#oids }
+    return { framing: ownCopy(this.#pieces), ends, oids: this.#oids }
   }
 
   directoryStart(): void {

@@ -1,4 +1,5 @@
 /** The thread that takes in packs: it inflates, hashes and writes, so that the node's own thread need not. */
+import '../../../util/slabs.ts'
 import { parentPort } from 'node:worker_threads'
 import { DeflatePool } from '../../../git/deflate/pool.ts'
 import { ObjectDatabase } from '../../../git/object-database.ts'

@@ -75,6 +75,40 @@ describe('DeflatePool when a worker fails', () => {
   })
 })
 
+describe('DeflatePool with little to do', () => {
+  it('starts no thread for it, and makes the same chunks as one', async () => {
+    const threads: Worker[] = []
+    const onWorker = (thread: Worker) => threads.push(thread)
+    process.on('worker', onWorker)
+    const pool = new DeflatePool({ level: 5, workers: 1 })
+    try {
+      const little = () => {
+        const portion = pool.take()
+        for (const length of [1, 700, 9000]) {
+          portion.bytes.set(content().subarray(0, length), portion.size)
+          portion.add(length)
+        }
+        return portion
+      }
+      const here = (await pool.encode(little())).map((chunk) => ({ ...chunk, deflated: [...chunk.deflated] }))
+      await setImmediate()
+      assert.equal(threads.length, 0)
+      await pool.encode(portion())
+      const there = (await pool.encode(little())).map((chunk) => ({
+        ...chunk,
+        deflated: [...chunk.deflated],
+      }))
+      assert.equal(threads.length, 1)
+      assert.deepEqual(here, there)
+      assert.equal(here.length, 3)
+    } finally {
+      process.off('worker', onWorker)
+      await pool.close()
+    }
+    await assert.rejects(pool.encode(portion()), { code: 'ERR_ABORTED' })
+  })
+})
+
 describe('DeflatePool under load', () => {
   it('stands back for the thread that answers requests, where there is one', async () => {
     const nicer: number[] = []
