@@ -112,11 +112,13 @@ export class ReceiverThread {
     }
   }
 
-  /** Has a NAR hashed as its blobs come. Gives a number for it. */
+  /** Has a NAR hashed as its blobs come. Gives a number for it. The recipe's memory moves to the thread, and nobody else may have any of it. */
   expect(recipe: NarRecipe): number {
     const id = this.#nextId++
     this.#expected.add(id)
-    this.#say({ kind: 'expect', id, recipe })
+    const { framing, ends, oids, known } = recipe
+    const moved = [framing, ends, oids, ...known.values()].map(({ buffer }) => buffer as ArrayBuffer)
+    this.#say({ kind: 'expect', id, recipe }, moved)
     return id
   }
 
