@@ -1,6 +1,7 @@
-import { createServer, type RequestListener, type Server } from 'node:http'
+import type { RequestListener, Server } from 'node:http'
 import type { AddressInfo, ListenOptions } from 'node:net'
 
+import { createServer } from '../util/http-module.ts'
 import { ListenError } from './errors.ts'
 import { type HttpTimeouts, MAX_CONNECTIONS, MAX_HEADER_SIZE, WRITE_BUFFER } from './limits.ts'
 

@@ -1,9 +1,10 @@
-import { type IncomingMessage, request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { StringDecoder } from 'node:string_decoder'
 
 import { z } from 'zod'
 
 import { AbortedError, errorCode, GachixError } from '../../util/errors.ts'
+import { request } from '../../util/http-module.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type {
   AddOptions,

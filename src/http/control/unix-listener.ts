@@ -1,9 +1,10 @@
 import { chmod, lstat, mkdtemp, rename, rm, unlink } from 'node:fs/promises'
-import { createServer, type RequestListener, type Server } from 'node:http'
+import type { RequestListener, Server } from 'node:http'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 
 import { errorCode, errorMessage } from '../../util/errors.ts'
+import { createServer } from '../../util/http-module.ts'
 import { ControlSocketError } from './errors.ts'
 import { ensureSocketFolder, MAX_SOCKET_PATH } from './socket-path.ts'
 

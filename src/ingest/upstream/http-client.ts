@@ -1,6 +1,7 @@
-import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { errorCode, errorMessage, GachixError } from '../../util/errors.ts'
+import { Agent as HttpAgent, request as requestHttp } from '../../util/http-module.ts'
 import { VERSION } from '../../util/version.ts'
 import { abortedError, throwIfAborted } from '../abort.ts'
 import { UpstreamInvalidError, UpstreamTimeoutError, UpstreamUnreachableError } from './errors.ts'
