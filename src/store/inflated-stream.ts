@@ -2,10 +2,14 @@ import type { TransformOptions } from 'node:stream'
 import { createInflateRaw, type Gunzip, type InflateRaw, type ZlibOptions } from 'node:zlib'
 import { FINAL_BLOCK } from '../git/deflate/chunk.ts'
 import { AbortedError } from '../util/errors.ts'
-import { BODY_CHUNK } from './body-writer.ts'
 import { type Reading, remainingChunks } from './reading.ts'
 import { type FileRange, splicedFiles } from './spliced-files.ts'
 
+/**
+ * Length of a piece. Below the 128 KiB from which on malloc has each block mapped and unmapped by the system where a node is started as we
+ * start it (`MALLOC_MMAP_THRESHOLD_`): that cost a seventh of the time of 16 clients.
+ */
+const PIECE = 120 * 1024
 /** Bytes that are inflated before they are asked for, while those before are on their way. */
 const INFLATED_AHEAD = 256 * 1024
 
@@ -27,7 +31,7 @@ export async function* inflatedStream(
   recycle: (chunk: Buffer) => void,
 ): AsyncGenerator<Buffer, void> {
   const options: ZlibOptions & TransformOptions = {
-    chunkSize: BODY_CHUNK,
+    chunkSize: PIECE,
     readableHighWaterMark: INFLATED_AHEAD,
   }
   yield* inflatedBy(createInflateRaw(options), deflatedPart(reading, part), recycle)

@@ -4,7 +4,7 @@ import { AbortedError } from './errors.ts'
  * How long work on a thread that also answers requests goes on before the event loop gets its turn, in milliseconds: several times
  * what a turn of the loop costs, and little beside what a client notices.
  */
-const TURN_MS = 2
+const TURN_MS = 1
 
 /** When the loop's present turn was first asked about; `undefined` when nobody has asked in it. */
 let began: number | undefined
