@@ -245,7 +245,7 @@ describe('several sources', () => {
   const wantsOf = ({ requests }: WatchedSource) => requests.filter(({ wants }) => wants.length > 10)
 
   test('share the blobs of a closure that all of them have, when they are slow', async () => {
-    const peers = givers(['p1', 'p2', 'p3'], 500)
+    const peers = givers(['p1', 'p2', 'p3'], 1500)
     await using replica = await Replica.open(peers.map((source) => ({ source, kind: 'peer' as const })))
     await replica.puller.pull([hashOf('many-5')])
     const blobs = peers.map((peer) => wantsOf(peer).length)
