@@ -97,8 +97,8 @@ export function hashObject(type: GitObjectType, data: Uint8Array): Oid {
 }
 
 /**
- * Ids in binary, one after the other. In memory of its own: such lists are kept for long, or sent to threads, and what Node shares out
- * to small buffers would keep, or take along, 64 KiB.
+ * Ids in binary, one after the other, in memory of their own: such lists are kept for long, or sent to threads, and a slab that Node cuts
+ * small buffers from would stay, or go along, as a whole.
  */
 export function oidsToBytes(oids: readonly Oid[]): Buffer {
   const bytes = Buffer.allocUnsafeSlow(OID_BYTES * oids.length)

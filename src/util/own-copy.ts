@@ -1,6 +1,6 @@
 /**
- * Copies of buffers, one after the other, in memory of their own. Small buffers are otherwise cut from 64 KiB that many share: whoever keeps one
- * of them keeps all of that, and whoever sends it to another thread has all of that copied.
+ * Copies of buffers, one after the other, in memory of their own. Small buffers are otherwise cut from slabs that many share (`slabs.ts`): whoever
+ * keeps one of them keeps its slab, and whoever sends one to another thread has the whole slab copied.
  */
 export function ownCopy(parts: readonly Uint8Array[]): Buffer {
   const copy = Buffer.allocUnsafeSlow(parts.reduce((sum, { length }) => sum + length, 0))

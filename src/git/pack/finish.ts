@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import { release } from '../../util/release.ts'
 import { inTurns, Turns } from '../../util/turns.ts'
 import { ifPresent, syncDirectory } from '../durable-file.ts'
-import { throwIfAborted } from '../inflate.ts'
 import type { Oid } from '../oid.ts'
 import type { SpliceRecord } from '../splice/record.ts'
 import { writeSidecar } from '../splice/sidecar.ts'
@@ -114,13 +112,13 @@ export async function finishSortedPack(pack: SortedPackToFinish): Promise<Finish
 async function checksumOf(file: FileHandle, size: number, signal?: AbortSignal): Promise<Buffer> {
   const hash = createHash('sha1')
   const buffer = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, size))
+  const turns = new Turns(signal)
   for (let position = 0; position < size; ) {
     const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, size - position), position)
     if (bytesRead === 0) throw new Error('the pack is shorter than what was written to it')
     hash.update(buffer.subarray(0, bytesRead))
     position += bytesRead
-    await setImmediate()
-    throwIfAborted(signal)
+    await turns.next()
   }
   release(buffer)
   return hash.digest()

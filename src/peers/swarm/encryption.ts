@@ -1,6 +1,6 @@
 import { type NoiseInit, noise } from '@chainsafe/libp2p-noise'
 import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
-import { release, releaseGivenUp } from '../../util/release.ts'
+import { releaseEnd, releaseGivenUp } from '../../util/release.ts'
 
 type Crypto = NonNullable<NoiseInit['crypto']>
 
@@ -29,9 +29,7 @@ export const decryptAndRelease: Crypto['chaCha20Poly1305Decrypt'] = (ciphertext,
   const plaintext = defaultCrypto.chaCha20Poly1305Decrypt(ciphertext, nonce, ad, key)
   const parts = ciphertext instanceof Uint8Array ? [ciphertext] : [...ciphertext]
   if (target !== undefined) parts.push(target)
-  for (const part of parts) {
-    if (part.byteOffset + part.byteLength === part.buffer.byteLength) release(part)
-  }
+  for (const part of parts) releaseEnd(part)
   return plaintext instanceof Uint8Array ? asBuffer(plaintext) : plaintext
 }
 

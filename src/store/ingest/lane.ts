@@ -157,6 +157,7 @@ async function readNar(
   const builder = new TreeBuilder(writer)
   const reader = new NarReader(builder, { maxSize: info.narSize })
   const turns = new Turns(signal)
+  const isOver = () => turns.over
   let size = 0
   for await (const chunk of nar) {
     signal?.throwIfAborted()
@@ -171,7 +172,7 @@ async function readNar(
     }
     hash.update(chunk)
     for (let at = 0; at < chunk.length; ) {
-      at += reader.push(chunk.subarray(at), () => turns.over)
+      at += reader.push(chunk.subarray(at), isOver)
       if (reader.done && at < chunk.length) {
         throw new NarMismatchError(
           info.storePath,

@@ -13,9 +13,8 @@ import { attempt } from '../../../support/process.ts'
 
 describe('DeflatePool when a worker fails', () => {
   it('rejects what is under way and goes on with another worker', async () => {
-    const threads: Worker[] = []
-    const onWorker = (thread: Worker) => threads.push(thread)
-    process.on('worker', onWorker)
+    using watch = watchWorkers()
+    const { threads } = watch
     const pool = new DeflatePool({ level: 9, workers: 1 })
     try {
       const outcome = settled(pool.encode(portion()))
@@ -27,15 +26,13 @@ describe('DeflatePool when a worker fails', () => {
       const [chunk] = await pool.encode(portion())
       assert.deepEqual(inflateRawSync(chunk!.deflated, { finishFlush: 2 }), Buffer.from(content()))
     } finally {
-      process.off('worker', onWorker)
       await pool.close()
     }
   })
 
   it('rejects what is under way when a worker merely ends', async () => {
-    const threads: Worker[] = []
-    const onWorker = (thread: Worker) => threads.push(thread)
-    process.on('worker', onWorker)
+    using watch = watchWorkers()
+    const { threads } = watch
     const pool = new DeflatePool({ level: 9, workers: 1 })
     try {
       const outcome = settled(pool.encode(portion()))
@@ -44,7 +41,6 @@ describe('DeflatePool when a worker fails', () => {
       for (let i = 0; i < 100; i++) await setImmediate()
       assert.equal(await Promise.race([outcome, setImmediate('pending')]), 'ERR_DEFLATE')
     } finally {
-      process.off('worker', onWorker)
       await pool.close()
     }
   })
@@ -77,9 +73,8 @@ describe('DeflatePool when a worker fails', () => {
 
 describe('DeflatePool with little to do', () => {
   it('starts no thread for it, and makes the same chunks as one', async () => {
-    const threads: Worker[] = []
-    const onWorker = (thread: Worker) => threads.push(thread)
-    process.on('worker', onWorker)
+    using watch = watchWorkers()
+    const { threads } = watch
     const pool = new DeflatePool({ level: 5, workers: 1 })
     try {
       const little = () => {
@@ -90,7 +85,9 @@ describe('DeflatePool with little to do', () => {
         }
         return portion
       }
-      const here = (await pool.encode(little())).map((chunk) => ({ ...chunk, deflated: [...chunk.deflated] }))
+      const encode = async () =>
+        (await pool.encode(little())).map((chunk) => ({ ...chunk, deflated: [...chunk.deflated] }))
+      const here = await encode()
       await setImmediate()
       assert.equal(threads.length, 0)
       await pool.encode(portion())
@@ -102,7 +99,6 @@ describe('DeflatePool with little to do', () => {
       assert.deepEqual(here, there)
       assert.equal(here.length, 3)
     } finally {
-      process.off('worker', onWorker)
       await pool.close()
     }
     await assert.rejects(pool.encode(portion()), { code: 'ERR_ABORTED' })
@@ -149,6 +145,14 @@ describe('DeflatePool under load', () => {
     assert.equal(told.at(-1), 'closed')
   })
 })
+
+/** The worker threads that are started while it lasts. */
+function watchWorkers(): Disposable & { readonly threads: readonly Worker[] } {
+  const threads: Worker[] = []
+  const onWorker = (thread: Worker) => void threads.push(thread)
+  process.on('worker', onWorker)
+  return { threads, [Symbol.dispose]: () => void process.off('worker', onWorker) }
+}
 
 /** How nice each thread of this process is (field 19 of `proc(5)`'s `stat`), by its id. */
 async function threads(): Promise<Map<number, number>> {
