@@ -5,9 +5,12 @@ import type { GachixError } from '../util/errors.ts'
 import { DirectoryWatch } from './directory-watch.ts'
 import type { FileHandles } from './file-handles.ts'
 import { LooseObjects } from './loose.ts'
-import { CorruptPackError, CorruptPackIndexError } from './object-errors.ts'
+import { CorruptPackError, CorruptPackIndexError, PackGoneError } from './object-errors.ts'
 import type { PackIndex } from './pack/index-reader.ts'
 import { Pack } from './pack/pack.ts'
+
+/** How often a pack is opened anew that is replaced meanwhile: as many as may write the same one at a time, and more. */
+const MAX_OPENED_AGAIN = 16
 
 /** What an object directory does with a pack that cannot be read. */
 export type ProblemHandler = (problem: GachixError) => void
@@ -66,8 +69,23 @@ export class ObjectDirectory {
     return (await this.loose.refresh()) || packsChanged
   }
 
-  /** Takes up the pack at `path`, which lies finished in `pack/`. Does nothing when it is known already. */
+  /**
+   * Takes up the pack at `path`, which lies finished in `pack/`. Does nothing when it is known already.
+   *
+   * Two who write the same objects in the same order make packs of the same name, and the one that is ready later replaces the other: when
+   * that happens while it is being opened, it is opened once more.
+   */
   async add(path: string): Promise<Pack> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#add(path)
+      } catch (error) {
+        if (!(error instanceof PackGoneError) || attempt === MAX_OPENED_AGAIN) throw error
+      }
+    }
+  }
+
+  async #add(path: string): Promise<Pack> {
     const facts = await stat(path)
     const known = this.#packs.get(path)
     if (known !== undefined && known.ino === facts.ino && known.pack.size === facts.size) return known.pack

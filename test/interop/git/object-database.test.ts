@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import git from 'isomorphic-git'
 import type { ObjectDatabase } from '../../../src/git/object-database.ts'
 import { CorruptObjectError, ObjectNotFoundError } from '../../../src/git/object-errors.ts'
@@ -258,4 +259,24 @@ test('a damaged copy does not matter while there is a sound one', async (t) => {
   await database.refresh()
   assert.equal(database.locate(oid)?.kind, 'pack')
   assert.ok((await database.read(oid)).data.equals(content))
+})
+
+test('takes a pack up that is replaced by its equal while it is opened', async (t) => {
+  const fixture = await fixtureFor(t)
+  await fixture.fastImport(history())
+  await fixture.git('repack', '-adq')
+  const [path] = (await fixture.packs()) as [string]
+  const aside = join(fixture.root, 'equal')
+  // Who writes the same objects in the same order makes the same pack, and puts it over the other one at any moment.
+  for (let turns = 0; turns < 40; turns++) {
+    const database = await databaseOf(t, fixture)
+    await writeFile(aside, await readFile(path))
+    await rename(aside, path)
+    await writeFile(aside, await readFile(path))
+    const adding = database.addPack(path)
+    for (let turn = 0; turn < turns; turn++) await setImmediate()
+    fs.renameSync(aside, path)
+    const pack = await adding
+    assert.equal(pack.path, path)
+  }
 })
