@@ -6,9 +6,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { GachixNode } from '../support/gachix.ts'
+import { eventually } from '../support/mesh-node.ts'
 import { freePort, run } from '../support/process.ts'
 
 const CHECKOUT = join(import.meta.dirname, '../..')
+
+/** Whether there is such a process, or with a negative id any of its group. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
 
 test('`npm start` in a fresh clone serves', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'gachix-start-'))
@@ -44,9 +54,10 @@ test('`npm start` in a fresh clone serves', async () => {
       assert.match(await page.text(), /gachix/i)
       await run('git', ['-C', join(clone, 'cache'), 'rev-parse', '--git-dir'])
     } finally {
-      // npm, its shell and the node are one process group.
+      // npm, its shell and the node are one process group; npm may end before the node, which still writes to the clone then.
       if (child.exitCode === null) process.kill(-child.pid!, 'SIGTERM')
       await node.stop()
+      await eventually('the node has ended', () => !isAlive(-child.pid!), 30_000)
     }
     const changed = await run('git', ['-C', clone, 'status', '--porcelain'])
     assert.equal(changed.toString(), '', 'running leaves nothing in the checkout that git would see')

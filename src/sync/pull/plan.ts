@@ -14,7 +14,7 @@ import { CannotStoreError, PackageUnavailableError, SourceFailedError } from './
 export interface Planned {
   readonly found: Found
   readonly link: SourceLink
-  /** Other sources that announce the same commit. */
+  /** Other sources of the kind that have it as well, or are known to have something by its name. */
   readonly others: readonly SourceLink[]
 }
 
@@ -39,8 +39,9 @@ export interface PlanOptions extends AbortOptions {
 
 /**
  * Finds out what is missing of closures and who has it. The closures are walked breadth first, so that sources are asked
- * about all packages of one distance from the roots together. Sources of one kind are asked at the same time, the kinds
- * one after the other, and only about what none before them has.
+ * about all packages of one distance from the roots together. The kinds are asked one after the other, and only about what none
+ * before them has. Sources of one kind are asked at the same time; but of peers, who tell what they have, one is asked about each package,
+ * and another one when that one cannot give it.
  *
  * @param roots hash parts
  * @throws PackageUnavailableError for a package that nobody has
@@ -88,12 +89,16 @@ class Asking {
   async ask(hashes: readonly string[]): Promise<Map<string, Planned>> {
     const result = new Map<string, Planned>()
     const refused: GachixError[] = []
+    const open = () => hashes.filter((hash) => !result.has(hash))
     for (const kind of SOURCE_KINDS) {
-      const open = hashes.filter((hash) => !result.has(hash))
-      if (open.length === 0) break
-      const links = this.#links.filter((link) => link.source.kind === kind && !this.#failed.has(link))
-      const answers = await Promise.all(links.map((link) => this.#askOne(link, open, refused)))
-      for (const hash of open) choose(hash, links, answers, result)
+      const links = this.#links.filter((link) => link.source.kind === kind)
+      if (kind !== 'peer') await this.#askAll(links, open, result, refused)
+      else {
+        await this.#askKnowing(links, open(), result, refused)
+        if (this.#options.thorough !== true) continue
+        const unknown = (link: SourceLink) => open().filter((hash) => !link.mayHave(hash))
+        await this.#askAll(links, unknown, result, refused)
+      }
     }
     const lacking = hashes.find((hash) => !result.has(hash))
     if (lacking !== undefined) {
@@ -105,16 +110,55 @@ class Asking {
     return result
   }
 
+  /** Asks all sources at the same time. @param about what each of them is asked about */
+  async #askAll(
+    links: readonly SourceLink[],
+    about: (link: SourceLink) => readonly string[],
+    result: Map<string, Planned>,
+    refused: GachixError[],
+  ): Promise<void> {
+    const sound = links.filter((link) => !this.#failed.has(link))
+    const questions = sound.map((link) => about(link))
+    const answers = await Promise.all(sound.map((link, i) => this.#askOne(link, questions[i]!, refused)))
+    for (const hash of new Set(questions.flat())) choose(hash, sound, answers, result)
+  }
+
+  /** Asks about each package the first source that is known to have it, and the next one about what that one did not give. */
+  async #askKnowing(
+    links: readonly SourceLink[],
+    hashes: readonly string[],
+    result: Map<string, Planned>,
+    refused: GachixError[],
+  ): Promise<void> {
+    const unasked = new Map(hashes.map((hash) => [hash, links.filter((link) => link.mayHave(hash))]))
+    for (;;) {
+      const questions = new Map<SourceLink, string[]>()
+      for (const [hash, knowing] of unasked) {
+        while (knowing[0] !== undefined && this.#failed.has(knowing[0])) knowing.shift()
+        const link = knowing.shift()
+        if (link === undefined) unasked.delete(hash)
+        else append(questions, link, hash)
+      }
+      if (questions.size === 0) return
+      const asking = [...questions].map(async ([link, asked]) => {
+        for (const [hash, found] of await this.#askOne(link, asked, refused)) {
+          result.set(hash, { found, link, others: unasked.get(hash) ?? [] })
+          unasked.delete(hash)
+        }
+      })
+      await Promise.all(asking)
+    }
+  }
+
   async #askOne(
     link: SourceLink,
     hashes: readonly string[],
     refused: GachixError[],
   ): Promise<ReadonlyMap<string, Found>> {
-    const { signal, thorough } = this.#options
-    const likely = thorough ? hashes : hashes.filter((hash) => link.mayHave(hash))
-    if (likely.length === 0) return new Map()
+    const { signal } = this.#options
+    if (hashes.length === 0) return new Map()
     try {
-      const findings = await link.health.observe(() => link.find(likely, signal ? { signal } : {}))
+      const findings = await link.health.observe(() => link.find(hashes, signal ? { signal } : {}))
       refused.push(...findings.refused)
       return findings.found
     } catch (cause) {
@@ -126,6 +170,12 @@ class Asking {
       return new Map()
     }
   }
+}
+
+function append<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, [value])
+  else list.push(value)
 }
 
 /** Takes the first source that has the package; those that announce the same commit may help. */

@@ -36,14 +36,16 @@ export class Crew {
   /**
    * Has work done until none is left, or nobody is who can do it.
    *
-   * @param givers those who can, the preferred ones first
+   * @param givers those who are known to be able, the preferred ones first
    * @param isLeft whether there is work that nobody has begun
    * @param work has one of them work while there is some; resolves to whether it can go on working. It takes up work at once, and never throws
+   * @param recruit looks for more who can, when there is time to spare for them: once, and not waited for; those who are known already may be told again
    */
   async share<G>(
     givers: readonly G[],
     isLeft: () => boolean,
     work: (giver: G) => Promise<boolean>,
+    recruit: (join: (giver: G) => void) => void,
   ): Promise<void> {
     const rested = [...givers]
     const working = new Set<Promise<void>>()
@@ -59,14 +61,27 @@ export class Crew {
         working.add(shift)
       }
     }
+    let recruited = false
+    const known = new Set(givers)
+    const join = (giver: G): void => {
+      if (known.has(giver)) return
+      known.add(giver)
+      rested.push(giver)
+      callUp()
+    }
     this.#utilization()
     const timer = setInterval(() => {
       const utilization = this.#utilization()
       if (utilization > BUSY && this.#size > 1) this.#size--
       this.#busyLooks = utilization < IDLE ? 0 : this.#busyLooks + 1
-      if (this.#busyLooks > 0 || working.size < this.#size || rested.length === 0) return
-      this.#size++
-      callUp()
+      if (this.#busyLooks > 0) return
+      if (rested.length === 0) {
+        if (!recruited) recruit(join)
+        recruited = true
+      } else if (working.size >= this.#size) {
+        this.#size++
+        callUp()
+      }
     }, LOOK)
     try {
       for (;;) {

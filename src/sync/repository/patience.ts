@@ -16,11 +16,13 @@ export class StalledSourceError extends GachixError {
  * come, and it starts anew with every `ARRIVAL_PROGRESS_BYTES`.
  *
  * @param patience milliseconds
+ * @param isDispensable asked when they are over: whether others have the same, so that the source may be left. Never rejects
  * @throws StalledSourceError; the source is left then
  */
 export async function* withPatience(
   chunks: AsyncIterable<Uint8Array>,
   patience: number,
+  isDispensable: () => Promise<boolean>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const iterator = chunks[Symbol.asyncIterator]()
   let done = false
@@ -29,7 +31,9 @@ export async function* withPatience(
   try {
     for (;;) {
       const started = performance.now()
-      const next = await within(iterator.next(), patience - waited, patience)
+      const next = await within(iterator.next(), patience - waited, async () => {
+        if (await isDispensable()) throw new StalledSourceError(patience)
+      })
       waited += performance.now() - started
       if (next.done) {
         done = true
@@ -45,9 +49,10 @@ export async function* withPatience(
   }
 }
 
-async function within<T>(work: Promise<T>, left: number, patience: number): Promise<T> {
+/** What the work gives; when it takes longer than so many milliseconds, what `late` throws. */
+async function within<T>(work: Promise<T>, milliseconds: number, late: () => Promise<void>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new StalledSourceError(patience)), Math.max(0, left))
+  const timer = setTimeout(() => late().catch(reject), Math.max(0, milliseconds))
   // Its failure comes up here, or is that of a source that has been left.
   work.catch(() => {})
   return Promise.race([work, promise]).finally(() => clearTimeout(timer))

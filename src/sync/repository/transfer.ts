@@ -13,8 +13,10 @@ import { errorMessage, GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Claims } from '../claims.ts'
 import { blobLimits, packageLimits, treeLimits } from '../limits.ts'
-import { type FetchOptions, type Found, type Verdict, verdictOf } from '../source/link.ts'
+import { type FetchOptions, verdictOf } from '../source/link.ts'
 import { Crew } from './crew.ts'
+import type { Announced, Giver } from './giver.ts'
+import type { Helpers } from './helpers.ts'
 import { withPatience } from './patience.ts'
 import { intoShares, LEAST_SHARE, type MissingContents } from './shares.ts'
 
@@ -28,24 +30,14 @@ export class IncompletePackError extends GachixError {
   }
 }
 
-/** A package with the commit that a repository announces. */
-export type Announced = Found & { readonly commit: string }
-
-/** Whom objects are fetched from. */
-export interface Giver {
-  /** Told what came of it. */
-  judge(hash: string, verdict: Verdict, details?: string): void
-  use<T>(work: (session: RepositorySession) => Promise<T>, options: AbortOptions): Promise<T>
-}
-
 export interface TransferComponents {
   readonly store: PackageStore
   readonly quarantine: Quarantine
   readonly claims: Claims
   /** The source that announced the packages. */
   readonly first: Giver
-  /** Others that have the same packages. */
-  readonly helpers: readonly Giver[]
+  /** Others that may have the same packages. */
+  readonly helpers: Helpers
   readonly options: FetchOptions
 }
 
@@ -69,8 +61,8 @@ export class Transfer {
   readonly #crew: Crew
   /** Hash part of a package of the batch under way: what helpers are judged by. */
   #subject = ''
-  /** How many givers have not failed. */
-  #living: number
+  /** Givers that have failed. */
+  readonly #lost = new Set<Giver>()
   readonly #leaving = new AbortController()
   /** The options for what is brought here: it ends when the transfer is left. */
   readonly #gathering: FetchOptions
@@ -80,7 +72,6 @@ export class Transfer {
     const { options } = components
     const signals = [this.#leaving.signal, ...(options.signal ? [options.signal] : [])]
     this.#gathering = { ...options, signal: AbortSignal.any(signals) }
-    this.#living = 1 + components.helpers.length
     const { quarantine } = components
     this.#crew = new Crew(() => [performance.eventLoopUtilization().active, quarantine.worked])
   }
@@ -152,7 +143,7 @@ export class Transfer {
       ...(session.selective && { omitBlobs: true }),
     }
     const limits = session.selective ? treeLimits(infos) : packageLimits(infos)
-    await this.#receive(session, request, limits)
+    await this.#receive(this.#components.first, session, request, limits)
   }
 
   /** The commits that the wanted ones follow: published here, or fetched before. */
@@ -215,8 +206,10 @@ export class Transfer {
   async #share(missing: readonly MissingContents[], limits: ReceiveLimits): Promise<void> {
     const { first, helpers } = this.#components
     const count = missing.reduce((sum, { blobs }) => sum + blobs.length, 0)
-    const givers = count < LEAST_SHARE ? [first] : [first, ...helpers]
-    const [working, reach] = [Math.min(this.#crew.size, givers.length), this.#crew.reach(givers.length)]
+    const isWorthSharing = count >= LEAST_SHARE
+    const givers = isWorthSharing ? [first, ...helpers.able] : [first]
+    const all = isWorthSharing ? 1 + helpers.givers.length : 1
+    const [working, reach] = [Math.min(this.#crew.size, givers.length), this.#crew.reach(all)]
     const queue = intoShares(missing, working, reach)
     const failures = new Map<Giver, unknown>()
     await this.#crew.share(
@@ -225,6 +218,9 @@ export class Transfer {
       async (giver) => {
         await this.#work(giver, queue, limits, failures)
         return !failures.has(giver) && this.#gathering.signal?.aborted !== true
+      },
+      (join) => {
+        if (isWorthSharing) helpers.recruit(join, this.#gathering)
       },
     )
     throwIfAborted(this.#gathering.signal)
@@ -263,7 +259,7 @@ export class Transfer {
       let receiving: Promise<void> | undefined
       const arrived = Promise.withResolvers<void>()
       await giver.use(async (session) => {
-        receiving = this.#receive(session, { wants, haves: [] }, limits, arrived.resolve)
+        receiving = this.#receive(giver, session, { wants, haves: [] }, limits, arrived.resolve)
         // Its failure comes up below, or is that of a session that was given up.
         receiving.catch(() => {})
         await Promise.race([arrived.promise, receiving])
@@ -274,7 +270,7 @@ export class Transfer {
       // Whoever gives up has nothing to say of the others.
       if (options.signal?.aborted) return
       if (!failures.has(giver)) {
-        this.#living--
+        this.#lost.add(giver)
         options.onLeft?.()
         const verdict = verdictOf(error)
         if (verdict !== undefined) giver.judge(this.#subject, verdict, errorMessage(error))
@@ -293,6 +289,7 @@ export class Transfer {
 
   /** @param onArrived told when all of the pack has come */
   async #receive(
+    giver: Giver,
     session: RepositorySession,
     request: FetchRequest,
     limits: ReceiveLimits,
@@ -301,13 +298,21 @@ export class Transfer {
     const { quarantine } = this.#components
     const options = this.#gathering
     const pack = session.fetch(request, pass(options))
-    // The last one that has it may take its time.
-    const patient = options.patience === undefined || this.#living <= 1
-    const chunks = patient ? pack : withPatience(pack, options.patience)
+    const { patience } = options
+    const chunks =
+      patience === undefined ? pack : withPatience(pack, patience, () => this.#isDispensable(giver))
     await quarantine.receive(untilEnd(counted(chunks, options.onBytes), onArrived), limits, {
       ...pass(options),
       order: request.wants,
     })
+  }
+
+  /** Whether others have the same as a giver: the last one that has it may take its time. */
+  async #isDispensable(giver: Giver): Promise<boolean> {
+    const { first, helpers } = this.#components
+    if (giver !== first && !this.#lost.has(first)) return true
+    const others = helpers.givers.filter((other) => other !== giver && !this.#lost.has(other))
+    return helpers.canAny(others, this.#gathering)
   }
 
   async #treeOf({ commit }: Announced): Promise<string> {

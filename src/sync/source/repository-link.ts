@@ -1,7 +1,7 @@
 import { throwIfAborted, unlessAborted } from '../../ingest/abort.ts'
 import { MAX_NARINFO_SIZE } from '../../nix/narinfo.ts'
 import type { SecretKey } from '../../nix/signature.ts'
-import type { PackageStore, Quarantine, RepositorySession } from '../../store/api.ts'
+import type { PackageStore, Quarantine, RemotePackage, RepositorySession } from '../../store/api.ts'
 import { parseStoredNarInfo } from '../../store/stored-narinfo.ts'
 import { errorMessage, GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
@@ -11,7 +11,9 @@ import type { Claims } from '../claims.ts'
 import { narinfoLimits, PACKAGES_A_REQUEST } from '../limits.ts'
 import { SourceFailedError } from '../pull/errors.ts'
 import { inBatches } from '../repository/batches.ts'
-import { type Announced, IncompletePackError, Transfer } from '../repository/transfer.ts'
+import type { Announced } from '../repository/giver.ts'
+import { Helpers } from '../repository/helpers.ts'
+import { IncompletePackError, Transfer } from '../repository/transfer.ts'
 import { HealthRecord } from './health.ts'
 import {
   type FetchOptions,
@@ -66,6 +68,20 @@ export class RepositoryLink implements SourceLink {
     return this.health.observe(() => this.#sessions.use(work, options))
   }
 
+  async announced(
+    hashes: readonly string[],
+    options: AbortOptions,
+  ): Promise<ReadonlyMap<string, RemotePackage>> {
+    const there = new Map<string, RemotePackage>()
+    await this.use(async (session) => {
+      for (let at = 0; at < hashes.length; at += PACKAGES_A_REQUEST) {
+        const part = hashes.slice(at, at + PACKAGES_A_REQUEST)
+        for (const [hash, remote] of await this.#ask(part, session, options)) there.set(hash, remote)
+      }
+    }, options)
+    return there
+  }
+
   /** Two round trips for each few thousand packages: what is there, and the narinfos. */
   async find(hashes: readonly string[], options: AbortOptions): Promise<Findings> {
     const found = new Map<string, Found>()
@@ -94,10 +110,12 @@ export class RepositoryLink implements SourceLink {
     options: FetchOptions,
   ): Promise<void> {
     const { store, quarantine, claims } = this.#components
-    const helpers = others.filter((link): link is RepositoryLink => link instanceof RepositoryLink)
+    const announced = packages.filter(isAnnounced)
+    const links = others.filter((link): link is RepositoryLink => link instanceof RepositoryLink)
+    const helpers = new Helpers(links, announced)
     await quarantine.use(async (opened) => {
       const transfer = new Transfer({ store, quarantine: opened, claims, first: this, helpers, options })
-      await this.#bring([...inBatches(packages.filter(isAnnounced))], transfer, options)
+      await this.#bring([...inBatches(announced)], transfer, options)
     })
     for (const { info } of packages) {
       this.judge(info.storePath.hash, 'delivered')
@@ -146,6 +164,20 @@ export class RepositoryLink implements SourceLink {
     return this.#sessions.close()
   }
 
+  /** Asks what is there of some packages; one that was promised and is not is held against the source. */
+  async #ask(
+    hashes: readonly string[],
+    session: RepositorySession,
+    options: AbortOptions,
+  ): Promise<ReadonlyMap<string, RemotePackage>> {
+    const there = await session.packages(hashes, options)
+    // Once a question: who has just removed many packages has told of that, or is about to.
+    const promised = hashes.find((hash) => !there.has(hash) && this.#components.mayHave?.(hash))
+    if (promised !== undefined)
+      this.judge(promised, 'did not have it', `${promised} was announced and is not there`)
+    return there
+  }
+
   /** Brings narinfos here, each once, whoever else wants them at the same time. */
   async #fetchNarInfos(
     oids: readonly string[],
@@ -181,11 +213,7 @@ export class RepositoryLink implements SourceLink {
   ): Promise<void> {
     const { name, trust } = this.source
     const { key, store } = this.#components
-    const there = await session.packages(hashes, options)
-    // Once a question: who has just removed many packages has told of that, or is about to.
-    const promised = hashes.find((hash) => !there.has(hash) && this.#components.mayHave?.(hash))
-    if (promised !== undefined)
-      this.judge(promised, 'did not have it', `${promised} was announced and is not there`)
+    const there = await this.#ask(hashes, session, options)
     await this.#fetchNarInfos(
       [...there.values()].map(({ narinfo }) => narinfo),
       session,

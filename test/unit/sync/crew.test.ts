@@ -10,6 +10,7 @@ class Pieces {
   readonly #takes: number
   readonly #sound: (giver: string, piece: number) => boolean
   most = 0
+  recruitings = 0
   #atWork = 0
 
   constructor(count: number, takes: number, sound: (giver: string, piece: number) => boolean = () => true) {
@@ -22,11 +23,16 @@ class Pieces {
     return this.#left.length
   }
 
-  async share(crew: Crew, givers: readonly string[]): Promise<void> {
+  /** @param recruits who join when they are asked */
+  async share(crew: Crew, givers: readonly string[], recruits: readonly string[] = []): Promise<void> {
     await crew.share(
       givers,
       () => this.#left.length > 0,
       (giver) => this.#work(giver),
+      (join) => {
+        this.recruitings++
+        for (const giver of recruits) join(giver)
+      },
     )
   }
 
@@ -88,6 +94,17 @@ describe('a crew', () => {
     assert.equal(crew.size, 1)
   })
 
+  it('looks for more givers once, when there is time to spare and nobody is left who rests', async () => {
+    const pieces = new Pieces(40, 40)
+    await pieces.share(new Crew(threads(idle)), ['a', 'b'], ['b', 'c'])
+    assert.deepEqual([pieces.recruitings, pieces.most], [1, 3])
+    const givers = new Set(pieces.done.map((each) => each[0]))
+    assert.deepEqual([...givers].sort(), ['a', 'b', 'c'])
+    const others = new Pieces(20, 40)
+    await others.share(new Crew(threads(busy)), ['a'], ['b'])
+    assert.deepEqual([others.recruitings, others.most], [0, 1])
+  })
+
   it('has another one finish what one leaves', async () => {
     const pieces = new Pieces(8, 1, (giver, piece) => giver !== 'a' || piece < 3)
     await pieces.share(new Crew(threads(busy)), ['a', 'b'])
@@ -110,7 +127,12 @@ describe('a crew', () => {
       if (giver === 'sound') finish('finished')
       return giver !== 'failing'
     }
-    await new Crew(threads(idle)).share(['stuck', 'failing', 'sound'], () => left > 0, work)
+    await new Crew(threads(idle)).share(
+      ['stuck', 'failing', 'sound'],
+      () => left > 0,
+      work,
+      () => {},
+    )
     assert.equal(meanwhile, 'finished')
   })
 

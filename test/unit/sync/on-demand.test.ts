@@ -12,6 +12,7 @@ import { SecretKey, verify } from '../../../src/nix/signature.ts'
 import { GachixError } from '../../../src/util/errors.ts'
 import { silentLogger } from '../../../src/util/log.ts'
 import { noise } from '../../support/git-fixture.ts'
+import { eventually } from '../../support/mesh-node.ts'
 import { directory, file, makePackage } from '../../support/packages.ts'
 import { publishTo, Replica, type ReplicaSource, TEAM_KEY, WatchedSource } from '../../support/replica.ts'
 
@@ -164,7 +165,10 @@ describe('a miss is a quick 404', () => {
     const { status, milliseconds } = await narinfo()
     assert.equal(status, 404)
     assert.ok(milliseconds < PATIENCE, `${milliseconds} ms`)
-    assert.equal(replica.links[0]!.health.snapshot.lastError?.code, 'ERR_SOURCE_TIMEOUT')
+    // What asks the source gives up a moment after the client has its answer.
+    const lastCode = () => replica.links[0]!.health.snapshot.lastError?.code
+    await eventually('the failure is noted', () => lastCode() !== undefined)
+    assert.equal(lastCode(), 'ERR_SOURCE_TIMEOUT')
   })
 
   test('when the contents stop coming, and when they trickle', async (t) => {

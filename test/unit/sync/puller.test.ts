@@ -41,6 +41,15 @@ const MANY = Array.from({ length: 6 }, (_, number) =>
   ),
 )
 
+/** The same paths with other contents, as of a builder that is not reproducible. */
+const OTHERS = MANY.map((_, number) =>
+  makePackage(
+    `many-${number}`,
+    directory({ other: file(noise(500, 7 + number)) }),
+    number === 0 ? [] : [`many-${number - 1}`],
+  ),
+)
+
 let folder: string
 const at = (name: string) => join(folder, name)
 
@@ -52,6 +61,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gachix-puller-'))
   await publishTo(at('origin'), [...CLOSURE, ...REBUILT])
   await publishTo(at('many'), MANY)
+  await publishTo(at('others'), OTHERS)
   await publishTo(at('unsigned'), CLOSURE, null)
   await publishTo(at('stranger'), CLOSURE, SecretKey.generate('stranger-1'))
 })
@@ -263,7 +273,45 @@ describe('several sources', () => {
     await using replica = await Replica.open(peers.map((source) => ({ source, kind: 'peer' as const })))
     await replica.puller.pull([hashOf('many-5')])
     assert.equal(peers.filter((peer) => wantsOf(peer).length > 0).length, 1)
+    // Peers tell what they have, so that the others need not be asked as long as nobody is to help.
+    assert.deepEqual(
+      peers.map(({ questions }) => questions > 0),
+      [true, false, false],
+    )
     await assertHas(replica, MANY)
+  })
+
+  test('are asked in turn, about what the ones before could not give', async () => {
+    const down = new WatchedSource('down', at('origin'))
+    down.faults.unreachable = new GachixError('ERR_DOWN', 'nobody is there')
+    const stranger = new WatchedSource('stranger', at('stranger'))
+    const source = new WatchedSource('origin', at('origin'))
+    const peers = [down, stranger, source].map((each) => ({ source: each, kind: 'peer' as const }))
+    await using replica = await Replica.open(peers)
+    const { sources } = await replica.puller.pull([APP])
+    assert.deepEqual(sources, { origin: CLOSURE.length })
+    await assertHas(replica, CLOSURE)
+  })
+
+  test('do not help with packages whose contents are others, and are not blamed for that', async () => {
+    const [first] = givers(['p1'], 1500)
+    const other = new WatchedSource('p2', at('others'))
+    const peers = [first!, other].map((source) => ({ source, kind: 'peer' as const }))
+    await using replica = await Replica.open(peers)
+    await replica.puller.pull([hashOf('many-5')])
+    assert.equal(other.questions, 1)
+    assert.deepEqual(other.requests, [])
+    assert.ok(replica.verdicts.every(([name]) => name === 'p1'))
+    await assertHas(replica, MANY)
+  })
+
+  test('the last one that has a closure may take its time, whoever says that they have it as well', async () => {
+    const [first] = givers(['p1'], 1500)
+    const other = new WatchedSource('p2', at('others'))
+    const peers = [first!, other].map((source) => ({ source, kind: 'peer' as const }))
+    await using replica = await Replica.open(peers)
+    const { sources } = await replica.puller.pull([hashOf('many-5')], { patience: 300 })
+    assert.deepEqual(sources, { p1: MANY.length })
   })
 })
 
