@@ -61,8 +61,8 @@ const NOWHERE: readonly Place[] = []
  * The objects of a repository: packs and loose objects, its own and those of its alternates.
  *
  * Look-ups answer from memory, in this order: the repository's own packs, newest first (then by name), its loose objects, then the
- * same for each alternate. What other processes add or remove is seen after `refresh`; a pack that has vanished is noticed by
- * the read that fails, which refreshes and tries once more. A damaged copy of an object does not matter while there is another one.
+ * same for each alternate. What other processes add or remove is seen after `refresh`; a read that finds nothing, or a pack that has
+ * vanished, refreshes and tries once more. A damaged copy of an object does not matter while there is another one.
  */
 export class ObjectDatabase {
   readonly #directories: readonly ObjectDirectory[]
@@ -342,8 +342,10 @@ export class ObjectDatabase {
         }
         tried.push(placeOf(location))
       }
-      if (gone === undefined || attempt > 0) throw damage ?? gone ?? new ObjectNotFoundError(oid)
-      await this.refresh()
+      const failure = damage ?? gone ?? new ObjectNotFoundError(oid)
+      if (attempt > 0 || (gone === undefined && damage !== undefined)) throw failure
+      // Somebody else's repacking may have put it where nobody has looked yet.
+      if (!(await this.refresh()) && gone === undefined) throw failure
     }
   }
 }

@@ -12,6 +12,9 @@ import { Pack } from './pack/pack.ts'
 /** How often a pack is opened anew that is replaced meanwhile: as many as may write the same one at a time, and more. */
 const MAX_OPENED_AGAIN = 16
 
+/** How often a directory is listed in which packs come and go: each time some were merged meanwhile. */
+const MAX_LISTINGS = 16
+
 /** What an object directory does with a pack that cannot be read. */
 export type ProblemHandler = (problem: GachixError) => void
 
@@ -65,7 +68,7 @@ export class ObjectDirectory {
    */
   async refresh(): Promise<boolean> {
     const names = await this.#watch.changes()
-    const packsChanged = names === undefined ? false : await this.#updatePacks(new Set(names))
+    const packsChanged = names !== undefined && (await this.#updatePacks(names))
     return (await this.loose.refresh()) || packsChanged
   }
 
@@ -125,24 +128,49 @@ export class ObjectDirectory {
     this.#ordered = []
   }
 
-  async #updatePacks(names: ReadonlySet<string>): Promise<boolean> {
+  /**
+   * Follows a listing. One that was taken, or followed, while packs were merged may have neither the pack that they became nor those that it was made
+   * of. What is missed is looked for in another listing, so, as a new pack is there before those go that it replaces, and forgotten
+   * when that does not have it either.
+   */
+  async #updatePacks(names: readonly string[]): Promise<boolean> {
     const before = this.#ordered
-    const present = new Set<string>()
-    for (const name of names) {
-      if (name.endsWith('.pack') && names.has(name.replace(/\.pack$/, '.idx'))) {
-        present.add(join(this.#watch.path, name))
+    let missed: ReadonlySet<string> = new Set()
+    let listed = names
+    for (let listing = 1; ; listing++) {
+      const { present, vanished } = await this.#openListed(new Set(listed))
+      const gone = [...this.#packs.keys()].filter((path) => !present.has(path))
+      const absent = new Set([...gone, ...vanished])
+      if ([...absent].every((path) => missed.has(path)) || listing === MAX_LISTINGS) {
+        for (const path of gone) this.remove(this.#packs.get(path)!.pack)
+        break
       }
+      missed = absent
+      this.#watch.forget()
+      listed = (await this.#watch.changes()) ?? []
     }
-    for (const path of present) {
+    return before.length !== this.#ordered.length || before.some((pack, i) => pack !== this.#ordered[i])
+  }
+
+  /** Opens what is listed. Resolves to the paths of packs that are there, damaged ones too, and of those that went before they could be opened. */
+  async #openListed(names: ReadonlySet<string>): Promise<{ present: Set<string>; vanished: string[] }> {
+    const present = new Set<string>()
+    const vanished: string[] = []
+    for (const name of names) {
+      if (!name.endsWith('.pack') || !names.has(name.replace(/\.pack$/, '.idx'))) continue
+      const path = join(this.#watch.path, name)
       try {
         await this.add(path)
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') present.delete(path)
-        else this.#report(error)
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+          vanished.push(path)
+          continue
+        }
+        this.#report(error)
       }
+      present.add(path)
     }
-    for (const [path, { pack }] of this.#packs) if (!present.has(path)) this.remove(pack)
-    return before.length !== this.#ordered.length || before.some((pack, i) => pack !== this.#ordered[i])
+    return { present, vanished }
   }
 
   #report(error: unknown): void {

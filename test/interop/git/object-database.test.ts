@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, join, relative } from 'node:path'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import git from 'isomorphic-git'
@@ -278,5 +278,46 @@ test('takes a pack up that is replaced by its equal while it is opened', async (
     fs.renameSync(aside, path)
     const pack = await adding
     assert.equal(pack.path, path)
+  }
+})
+
+test('loses nothing of packs that are merged while their directory is looked at', async (t) => {
+  const fixture = await fixtureFor(t)
+  const packDir = join(fixture.objectsDir, 'pack')
+  const filesOf = (packs: readonly string[]) => packs.flatMap((path) => [path, path.replace(/pack$/, 'idx')])
+  const set = async (name: string): Promise<string[]> => {
+    const folder = join(fixture.root, name)
+    await mkdir(folder)
+    const files = filesOf(await fixture.packs())
+    for (const path of files) await link(path, join(folder, basename(path)))
+    return files.map((path) => join(folder, basename(path)))
+  }
+  await fixture.fastImport(history().slice(0, 2))
+  await fixture.git('update-ref', 'refs/second', await fixture.hashObject('another one'))
+  await fixture.git('repack', '-dq')
+  const parts = await set('parts')
+  await fixture.git('repack', '-adfq')
+  const merged = await set('merged')
+  const oids = await fixture.oids()
+  const place = (file: string) => join(packDir, basename(file))
+  const isNew = merged.filter((file) => !parts.some((part) => basename(part) === basename(file)))
+  assert.ok(isNew.length === 2 && parts.length >= 2)
+
+  for (let turns = 0; turns < 40; turns++) {
+    for (const isKnown of [true, false]) {
+      for (const file of isNew) await rm(place(file), { force: true })
+      for (const file of parts) await link(file, place(file)).catch(() => {})
+      const known = isKnown ? await databaseOf(t, fixture) : undefined
+      await writeFile(join(packDir, 'changed'), '')
+      const looking = known === undefined ? databaseOf(t, fixture) : known.refresh().then(() => known)
+      for (let turn = 0; turn < turns; turn++) await setImmediate()
+      for (const file of isNew) fs.linkSync(file, place(file))
+      for (const file of parts) fs.unlinkSync(place(file))
+      const database = await looking
+      const lost = oids.filter((oid) => !database.has(oid))
+      assert.deepEqual(lost, [], `after ${turns} turns`)
+      for (const oid of oids) await database.verify(oid)
+      database.close()
+    }
   }
 })
