@@ -344,8 +344,8 @@ export class ObjectDatabase {
       }
       const failure = damage ?? gone ?? new ObjectNotFoundError(oid)
       if (attempt > 0 || (gone === undefined && damage !== undefined)) throw failure
-      // Somebody else's repacking may have put it where nobody has looked yet.
-      if (!(await this.refresh()) && gone === undefined) throw failure
+      // Somebody else's repacking may have put it where nobody has looked yet, or where another read has just found it.
+      await this.refresh()
     }
   }
 }

@@ -7,6 +7,7 @@ import { GZIP_END_LENGTH, GZIP_HEADER_LENGTH } from '../git/splice/gzip.ts'
 import { splicedLength } from '../git/splice/splice.ts'
 import { storedLength } from '../git/splice/stored.ts'
 import { NarFramer } from '../nix/nar/writer.ts'
+import { release } from '../util/release.ts'
 import { FramingDeflater } from './framing-deflater.ts'
 import { type NarVisitor, TreeNotPackageError, walkNar } from './nar-walk.ts'
 import { BLOB_KIND, NarPlan, type Strings } from './plan.ts'
@@ -194,6 +195,7 @@ class StringsBuilder {
     if (needed > this.#bytes.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#bytes.length))
       this.#bytes.copy(larger, 0, 0, this.#length)
+      release(this.#bytes)
       this.#bytes = larger
     }
     string.copy(this.#bytes, this.#length)
@@ -201,9 +203,11 @@ class StringsBuilder {
     this.#ends.push(needed)
   }
 
+  /** All of them; nothing can be added after this. */
   finish(): Strings {
     const bytes = Buffer.allocUnsafeSlow(this.#length)
     this.#bytes.copy(bytes, 0, 0, this.#length)
+    release(this.#bytes)
     return { bytes, ends: Uint32Array.from(this.#ends) }
   }
 }

@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
+import { release } from '../../util/release.ts'
 import { writeFully } from '../durable-file.ts'
 
 /** Bytes collected before they go to the file. */
@@ -65,7 +66,13 @@ export class PackOutput {
       await writeFully(this.#file, part, position)
       position += part.length
       if (this.#free.length < KEPT_BLOCKS) this.#free.push(block)
+      else release(block)
     }
+  }
+
+  /** Gives the memory back, once everything is flushed and nothing more is to come. */
+  close(): void {
+    for (const block of this.#free.splice(0)) release(block)
   }
 
   /** Adds `length` bytes of the file again, which begin at `from`, at or behind where the next byte goes. */

@@ -1,5 +1,5 @@
 /** Inflating the entries of a pack whose compressed lengths nobody has told. */
-
+import { release } from '../../util/release.ts'
 import type { DecoderStep } from '../decoder.ts'
 import { ZLIB_HEADER } from '../deflate/chunk.ts'
 import { STREAM_CHUNK_SIZE } from '../inflate.ts'
@@ -58,6 +58,12 @@ export class SmallEntries {
    */
   inflate(raw: Buffer, size: number): SmallContent | undefined {
     return this.#canonical(raw, size) ?? this.#any(raw, size)
+  }
+
+  /** Gives the memory back. */
+  close(): void {
+    release(this.#probe)
+    release(this.#content)
   }
 
   #canonical(raw: Buffer, size: number): SmallContent | undefined {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReclaimer } from '../../util/reclaim.ts'
+import { release } from '../../util/release.ts'
 import { throwIfAborted } from '../inflate.ts'
 import { BudgetExceededError, PackInvalidError } from './receive-errors.ts'
 
@@ -84,8 +85,9 @@ export class PackInput {
     return bytes
   }
 
-  /** The SHA-1 of all bytes passed over; nothing can be taken after this. */
+  /** The SHA-1 of all bytes passed over; nothing can be taken after this, and the window's memory is given back. */
   digest(): Buffer {
+    release(this.#window)
     return this.#hash.digest()
   }
 

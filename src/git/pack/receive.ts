@@ -166,7 +166,9 @@ class PackReceiver {
    */
   async finish(broken: boolean): Promise<void> {
     const { packDir, spliceDir, onPack } = this.#options
+    this.#smallEntries.close()
     await this.#out.flush()
+    this.#out.close()
     if (this.#entries.count > 0) {
       await this.#file.truncate(this.#out.position)
       this.#finished = true

@@ -187,6 +187,7 @@ export class PackWriter {
     if (this.#blob !== undefined) throw new Error('a blob is not complete')
     try {
       await this.#drain()
+      this.#out.close()
       if (this.#entries.count > 0) {
         await this.#file.truncate(this.#out.position)
         return await finishSortedPack({

@@ -1,3 +1,4 @@
+import { release } from '../../util/release.ts'
 import { ABSENT, type FileVersion } from '../durable-file.ts'
 import type { Oid } from '../oid.ts'
 import { type PackageRefs, packageRef } from './package-refs.ts'
@@ -86,14 +87,15 @@ export class PackedRefs {
   /** The same in pieces, each to be used before the next one is asked for. */
   *pieces(): Generator<Buffer> {
     const { packages, others, peeled } = this.#scanned
-    const piece = Buffer.allocUnsafeSlow(PIECE_BYTES)
+    const size = Math.min(PIECE_BYTES, this.length + LONGEST_LINE)
+    const piece = Buffer.allocUnsafeSlow(size)
     let filled = piece.write(headerLine(peeled), 'latin1')
     let place = 0
     for (let at = 0; place < packages.places || at < others.bytes.length; ) {
       const end = at < others.bytes.length ? packages.lowerBound(others.nameAt(at)) : packages.places
       while (place < end) {
         // All of these fit in, whatever of the places is empty.
-        const fitting = Math.min(end, place + Math.floor((PIECE_BYTES - filled) / LONGEST_LINE))
+        const fitting = Math.min(end, place + Math.floor((size - filled) / LONGEST_LINE))
         packages.forEach(place, fitting, (rows, row, ref) => {
           filled = writeId(rows, row, ref, piece, filled)
           piece[filled] = SPACE
@@ -107,15 +109,16 @@ export class PackedRefs {
       }
       if (at === others.bytes.length) break
       const next = others.endOf(at)
-      if (filled + next - at > PIECE_BYTES) {
+      if (filled + next - at > size) {
         yield piece.subarray(0, filled)
         filled = 0
       }
-      if (next - at > PIECE_BYTES) yield others.bytes.subarray(at, next)
+      if (next - at > size) yield others.bytes.subarray(at, next)
       else filled += others.bytes.copy(piece, filled, at, next)
       at = next
     }
     yield piece.subarray(0, filled)
+    release(piece)
   }
 
   /** @throws PackedRefsError when the ref's line does not hold an object id */

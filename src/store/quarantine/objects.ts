@@ -123,6 +123,8 @@ export class QuarantineObjects {
   /** Removes packs. */
   async remove(packs: readonly Pack[]): Promise<void> {
     if (packs.length === 0) return
+    // What of them the store has taken over lies in packs that nobody may have looked for here.
+    await this.database.refresh()
     await this.database.retirePacks(packs, async () => {
       await removePackFiles(this.#options.folder.packDir, packs)
       for (const pack of packs) {

@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { OID_BYTES, type Oid, oidFromBytes } from '../../../git/oid.ts'
 import type { BlobObserver } from '../../../git/pack/receive.ts'
 import { ownCopy } from '../../../util/own-copy.ts'
+import { release } from '../../../util/release.ts'
 import type { HashedNar } from './messages.ts'
 import type { NarRecipe } from './nar-recipe.ts'
 
@@ -13,9 +14,9 @@ const LARGE_PIECE = 16 * 1024
 const SIZE_BYTES = 8
 const PADDING = Buffer.alloc(8)
 const TWO_POW_32 = 2 ** 32
-/** Blobs that are needed again are kept up to this size, and so many bytes of them in all. */
+/** Blobs that are needed again are kept up to this size, and so many bytes of them in all, until nobody needs them. */
 const KEPT_BLOB = 4 * 1024 * 1024
-const KEPT_BYTES = 16 * 1024 * 1024
+const KEPT_BYTES = 8 * 1024 * 1024
 
 /**
  * Hashes NARs while the blobs that they are made of come in. A NAR whose blobs come in its own order is hashed when the last one
@@ -27,8 +28,8 @@ export class ExpectedNars {
   readonly #all = new Map<number, OpenNar>()
   /** By the blob that each waits for. */
   readonly #waiting = new Map<Oid, Set<OpenNar>>()
-  /** Blobs that more than one place needs. */
-  readonly #shared = new Set<Oid>()
+  /** Blobs that more than one place needs, and how many places there are that still do. */
+  readonly #shared = new Map<Oid, number>()
   /** Those of them that have come. */
   readonly #kept = new Map<Oid, Buffer>()
   #keptBytes = 0
@@ -41,9 +42,12 @@ export class ExpectedNars {
 
   /** From now on the NAR is hashed. */
   expect(id: number, recipe: NarRecipe): void {
-    const nar = new OpenNar(id, recipe, this.#stage)
+    for (const number of recipe.shared) {
+      const oid = oidFromBytes(recipe.oids, number * OID_BYTES)
+      this.#shared.set(oid, (this.#shared.get(oid) ?? 0) + 1)
+    }
+    const nar = new OpenNar(id, recipe, this.#stage, (number) => this.#passed(recipe, number))
     this.#all.set(id, nar)
-    for (const number of recipe.shared) this.#shared.add(oidFromBytes(recipe.oids, number * OID_BYTES))
     this.#goOn(nar)
   }
 
@@ -71,7 +75,8 @@ export class ExpectedNars {
         guess = order[number++]
         const waiting = guess === undefined ? undefined : this.#waiting.get(guess)
         guesses = waiting === undefined ? [] : [...waiting].map((nar) => nar.guess(size))
-        copy = guess !== undefined && this.#mayKeep(guess, size) ? Buffer.allocUnsafeSlow(size) : undefined
+        const keep = guess !== undefined && this.#mayKeep(guess, size, guesses.length)
+        copy = keep ? Buffer.allocUnsafeSlow(size) : undefined
         copied = 0
       },
       content: (bytes) => {
@@ -81,6 +86,7 @@ export class ExpectedNars {
       end: (oid) => {
         if (oid !== guess) return
         if (copy !== undefined && this.#mayKeep(oid, copy.length)) this.#keep(oid, copy)
+        copy = undefined
         for (const each of guesses) {
           // Nobody may want the NAR any more, and another pack may have had the same blob meanwhile.
           if (this.#all.get(each.nar.id) !== each.nar || each.number !== each.nar.number) continue
@@ -102,9 +108,9 @@ export class ExpectedNars {
     for (const nar of waiting ?? []) this.#goOn(nar)
   }
 
-  /** Whether a blob of that size is needed again, and there is room for it. */
-  #mayKeep(oid: Oid, size: number): boolean {
-    if (!this.#shared.has(oid) || this.#kept.has(oid)) return false
+  /** Whether a blob of that size is needed by more than so many places, and there is room for it. */
+  #mayKeep(oid: Oid, size: number, places = 0): boolean {
+    if ((this.#shared.get(oid) ?? 0) <= places || this.#kept.has(oid)) return false
     return size <= KEPT_BLOB && this.#keptBytes + size <= KEPT_BYTES
   }
 
@@ -113,12 +119,26 @@ export class ExpectedNars {
     this.#keptBytes += content.length
   }
 
+  /** Lets a blob go that no place needs any more. */
+  #passed({ oids, shared }: NarRecipe, number: number): void {
+    if (!shared.has(number)) return
+    const oid = oidFromBytes(oids, number * OID_BYTES)
+    const left = this.#shared.get(oid)! - 1
+    if (left > 0) {
+      this.#shared.set(oid, left)
+      return
+    }
+    this.#shared.delete(oid)
+    const kept = this.#kept.get(oid)
+    if (kept === undefined) return
+    this.#kept.delete(oid)
+    this.#keptBytes -= kept.length
+    release(kept)
+  }
+
   #drop(nar: OpenNar): void {
     this.#all.delete(nar.id)
-    if (this.#all.size > 0) return
-    this.#shared.clear()
-    this.#kept.clear()
-    this.#keptBytes = 0
+    nar.close()
   }
 
   /** Adds what is there, to the next blob that is not. */
@@ -133,8 +153,9 @@ export class ExpectedNars {
       }
       nar.add(kept)
     }
+    const hashed = nar.finish()
     this.#drop(nar)
-    this.#onHashed(nar.id, nar.finish())
+    this.#onHashed(nar.id, hashed)
   }
 
   #leave(nar: OpenNar): void {
@@ -163,13 +184,16 @@ class OpenNar {
   number = 0
   #size = 0
   readonly #stage: Stage
+  readonly #onPassed: (number: number) => void
   /** The blob that it has to have before it can go on. */
   waitsFor: Oid | undefined
 
-  constructor(id: number, recipe: NarRecipe, stage: Stage) {
+  /** @param onPassed told of each blob, by its number, once it is not needed for this NAR any more */
+  constructor(id: number, recipe: NarRecipe, stage: Stage, onPassed: (number: number) => void) {
     this.id = id
     this.#recipe = recipe
     this.#stage = stage
+    this.#onPassed = onPassed
     this.#add(this.#framing(0))
   }
 
@@ -211,8 +235,16 @@ class OpenNar {
     return { size: this.#size, sha256: this.#hash.digest() }
   }
 
+  /** It is done, or given up: gives its memory back. */
+  close(): void {
+    const { framing, ends, oids, known } = this.#recipe
+    for (; this.number < ends.length - 1; this.number++) this.#onPassed(this.number)
+    for (const part of [framing, oids, ...known.values()]) release(part)
+  }
+
   #close(size: number): void {
     this.#add(PADDING.subarray(0, (8 - (size % 8)) % 8))
+    this.#onPassed(this.number)
     this.number++
     this.#add(this.#framing(this.number))
   }

@@ -51,7 +51,10 @@ function expectAll(expected: ExpectedNars, all: readonly Made[], known: Readonly
       framing: Buffer.concat(framing),
       ends: Uint32Array.from(framing, (piece) => (end += piece.length)),
       oids: Buffer.from(blobs.map((blob) => OIDS[blob]).join(''), 'hex'),
-      known: new Map(blobs.flatMap((blob, i) => (known.has(blob) ? [[i, CONTENTS[blob]!]] : []))),
+      // Its memory is given back afterwards.
+      known: new Map(
+        blobs.flatMap((blob, i) => (known.has(blob) ? [[i, Uint8Array.from(CONTENTS[blob]!)]] : [])),
+      ),
       shared: new Set(blobs.flatMap((blob, i) => (uses.indexOf(blob) !== uses.lastIndexOf(blob) ? [i] : []))),
     })
   }
