@@ -1,3 +1,5 @@
+import { ownCopy } from '../../util/own-copy.ts'
+import { release } from '../../util/release.ts'
 import { framing, MAGIC, paddedFramings, paddingOf } from './tokens.ts'
 
 export { paddingOf } from './tokens.ts'
@@ -92,6 +94,14 @@ export class NarFramer {
     return taken
   }
 
+  /** The same in memory that nothing else lies in, for who keeps it. Nothing can be collected after this. */
+  takeOwn(): Buffer {
+    const taken = ownCopy([this.#buffer.subarray(0, this.#length)])
+    this.#length = 0
+    release(this.#buffer)
+    return taken
+  }
+
   /** The string's length and bytes, without its padding. */
   #string(bytes: Uint8Array): void {
     this.#number(bytes.length)
@@ -117,6 +127,7 @@ export class NarFramer {
     if (needed <= this.#buffer.length) return
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2))
     larger.set(this.#buffer.subarray(0, this.#length))
+    release(this.#buffer)
     this.#buffer = larger
   }
 }

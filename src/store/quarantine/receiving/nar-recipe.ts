@@ -1,6 +1,5 @@
 import type { Oid } from '../../../git/oid.ts'
 import { NarFramer } from '../../../nix/nar/writer.ts'
-import { ownCopy } from '../../../util/own-copy.ts'
 import type { NarVisitor } from '../../nar-walk.ts'
 
 /** How a NAR is made of blobs: framing, blob, framing, and so on to the last framing. */
@@ -29,9 +28,9 @@ export class RecipeBuilder implements NarVisitor {
   readonly blobs = new Set<Oid>()
   readonly #trees = new Set<Oid>()
   readonly #most: number
+  /** Has all of the framing; `undefined` once it is given up. */
   #framer: NarFramer | undefined = new NarFramer()
-  #pieces: Buffer[] = []
-  #length = 0
+  #ends: number[] = []
   #oids: Oid[] = []
   #depth = 0
 
@@ -44,15 +43,9 @@ export class RecipeBuilder implements NarVisitor {
   /** The recipe, unless it was given up. */
   finish(): RecipeDraft | undefined {
     if (this.#framer === undefined) return undefined
-    this.#take(this.#framer)
+    this.#endPiece(this.#framer)
     if (this.#framer === undefined) return undefined
-    const ends = new Uint32Array(this.#pieces.length)
-    let end = 0
-    for (const [i, piece] of this.#pieces.entries()) {
-      end += piece.length
-      ends[i] = end
-    }
-    return { framing: ownCopy(this.#pieces), ends, oids: this.#oids }
+    return { framing: this.#framer.takeOwn(), ends: Uint32Array.from(this.#ends), oids: this.#oids }
   }
 
   directoryStart(): void {
@@ -104,18 +97,14 @@ export class RecipeBuilder implements NarVisitor {
     this.blobs.add(oid)
     if (this.#framer === undefined) return
     this.#oids.push(oid)
-    this.#take(this.#framer)
+    this.#endPiece(this.#framer)
   }
 
-  #take(framer: NarFramer): void {
-    const piece = framer.take()
-    this.#length += piece.length
-    if (this.#length <= this.#most) {
-      this.#pieces.push(piece)
-      return
-    }
+  #endPiece(framer: NarFramer): void {
+    this.#ends.push(framer.length)
+    if (framer.length <= this.#most) return
     this.#framer = undefined
-    this.#pieces = []
+    this.#ends = []
     this.#oids = []
   }
 }
