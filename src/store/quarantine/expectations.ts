@@ -11,7 +11,7 @@ import type { ReceiverThread } from './receiving/thread.ts'
 const FRAMING_BYTES = 16 * 1024 * 1024
 /** Blobs that are here already are read up to this size, and so many bytes of them together. */
 const KNOWN_BLOB = 64 * 1024
-const KNOWN_BYTES = 1 * 1024 * 1024
+const KNOWN_BYTES = 1024 * 1024
 
 /**
  * Bytes of recipes that the thread has together: those of some batches. What pulls that have failed left of them would otherwise stay as long as others go

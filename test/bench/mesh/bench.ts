@@ -3,7 +3,7 @@ import { Nginx } from '../../support/nginx.ts'
 import { copyToFileCache, newFolder } from '../file-cache.ts'
 import { PackageSet } from '../package-set.ts'
 import { takeTurns } from '../rounds.ts'
-import { type Contender, measure, type Sample } from './contender.ts'
+import { type Contender, measure, type Sample, settle } from './contender.ts'
 import { NginxContender } from './nginx.ts'
 import type { Options } from './options.ts'
 import { type Giver, Givers, PeersContender } from './peers.ts'
@@ -77,6 +77,7 @@ export async function bench(options: Options, load: () => number, signal: AbortS
       await using contender = peers([each])
       await contender.prepare()
       await contender.pull(set.roots)
+      await settle(contender)
       progress('a giver is warm')
     }
   }
@@ -87,6 +88,7 @@ export async function bench(options: Options, load: () => number, signal: AbortS
       const sample = await measure(contender, place, set.roots)
       progress(`${contender.name}: ${sample.seconds.toFixed(1)} s, ${sample.cpuSeconds.toFixed(1)} s of CPU`)
       await contender.check(set.closure.length)
+      await settle(contender)
       return sample
     },
     { rounds, signal, warmUp: options.warmUp },
@@ -99,6 +101,7 @@ export async function bench(options: Options, load: () => number, signal: AbortS
       const sample = await measure(contender, place, next.roots)
       progress(`${contender.name}, B after A: ${sample.seconds.toFixed(1)} s`)
       await contender.check(set.closure.length + fresh.length)
+      await settle(contender)
       return sample
     },
     { rounds: 1, signal },

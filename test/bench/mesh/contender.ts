@@ -1,11 +1,18 @@
 /** A way to get a closure from one host to another, and what it costs. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import { run } from '../../support/process.ts'
-import { measured, peakMemory, resetPeakMemory } from '../process-stats.ts'
+import { cpuSeconds, measured, peakMemory, resetPeakMemory } from '../process-stats.ts'
 import type { Place } from './place.ts'
 
 /** Milliseconds between two looks at the memory of those who give. */
 const SAMPLE_INTERVAL = 50
+/** Seconds without work after which a node has nothing left to do; it waits for 5 before it merges what it has pulled. */
+const QUIET_SECONDS = 8
+/** CPU seconds in a second that are no work: heartbeats. */
+const NO_WORK = 0.1
+/** Seconds after which it is not waited for any more. */
+const LONGEST_REST = 90
 
 export interface Contender {
   readonly name: string
@@ -58,5 +65,23 @@ export async function measure(contender: Contender, place: Place, roots: readonl
     }
   } finally {
     clearInterval(sampler)
+  }
+}
+
+/**
+ * Waits until a node that has pulled has merged its packs: whoever is measured next would pay for that.
+ *
+ * @throws Error when it never rests
+ */
+export async function settle(contender: Contender): Promise<void> {
+  const takers = contender.takers()
+  if (takers.length === 0) return
+  let before = cpuSeconds(takers)
+  for (let second = 0, quiet = 0; quiet < QUIET_SECONDS; second++) {
+    if (second === LONGEST_REST) throw new Error(`${contender.name} still works after ${LONGEST_REST} s`)
+    await delay(1000)
+    const now = cpuSeconds(takers)
+    quiet = now - before < NO_WORK ? quiet + 1 : 0
+    before = now
   }
 }
