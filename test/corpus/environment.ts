@@ -71,7 +71,7 @@ export async function openClients(suites: readonly string[]): Promise<Clients> {
   }
 }
 
-/** The clients' systems have `/dev` and `/proc` mounted: nothing may stay that a later `rm -r` could follow. */
+/** The clients' systems have `/dev` and `/proc` mounted: nothing may stay that a later `rm -r` could follow. Where a run is killed, its mount namespace (`unshare`) sees to that. */
 async function unmountBelow(folder: string): Promise<void> {
   const mounts = (await readFile('/proc/mounts', 'utf8')).split('\n').map((line) => line.split(' ')[1] ?? '')
   const inside = mounts.filter((mount) => mount.startsWith(`${folder}/`)).sort()

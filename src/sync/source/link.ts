@@ -78,7 +78,7 @@ export interface SourceLink {
   /**
    * Fetches, proves and publishes packages, references first; what they refer to beside each other is published.
    *
-   * @param others further sources of the same packages that may help; they are not blamed for failing
+   * @param others further sources that may have the same packages, and then may help; who has others, or fails, is not blamed
    * @throws GachixError; what was complete before is published
    */
   fetch(packages: readonly Found[], others: readonly SourceLink[], options: FetchOptions): Promise<void>
