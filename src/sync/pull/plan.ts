@@ -130,23 +130,20 @@ class Asking {
     result: Map<string, Planned>,
     refused: GachixError[],
   ): Promise<void> {
-    const unasked = new Map(hashes.map((hash) => [hash, links.filter((link) => link.mayHave(hash))]))
-    for (;;) {
-      const questions = new Map<SourceLink, string[]>()
-      for (const [hash, knowing] of unasked) {
-        while (knowing[0] !== undefined && this.#failed.has(knowing[0])) knowing.shift()
-        const link = knowing.shift()
-        if (link === undefined) unasked.delete(hash)
-        else append(questions, link, hash)
-      }
-      if (questions.size === 0) return
+    const knowing = new Map(hashes.map((hash) => [hash, links.filter((link) => link.mayHave(hash))]))
+    for (let open = hashes; open.length > 0; ) {
+      const questions = Map.groupBy(open, (hash) => {
+        const sound = knowing.get(hash)!.filter((link) => !this.#failed.has(link))
+        knowing.set(hash, sound.slice(1))
+        return sound[0]
+      })
+      questions.delete(undefined)
       const asking = [...questions].map(async ([link, asked]) => {
-        for (const [hash, found] of await this.#askOne(link, asked, refused)) {
-          result.set(hash, { found, link, others: unasked.get(hash) ?? [] })
-          unasked.delete(hash)
-        }
+        for (const [hash, found] of await this.#askOne(link!, asked, refused))
+          result.set(hash, { found, link: link!, others: knowing.get(hash)! })
       })
       await Promise.all(asking)
+      open = [...questions.values()].flat().filter((hash) => !result.has(hash))
     }
   }
 
@@ -170,12 +167,6 @@ class Asking {
       return new Map()
     }
   }
-}
-
-function append<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
-  const list = lists.get(key)
-  if (list === undefined) lists.set(key, [value])
-  else list.push(value)
 }
 
 /** Takes the first source that has the package; those that announce the same commit may help. */
