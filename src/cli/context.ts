@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import { loadConfig } from '../config/load.ts'
 import type { Environment, LoadedConfig, Override } from '../config/parse.ts'
-import { createLogger, type Logger } from '../util/log.ts'
 import type { Output } from './output.ts'
 
 /** What a command has of the world around it. */
@@ -53,12 +52,4 @@ export function loadSettings(
 /** None or one override, for an option that may be absent. */
 export function override(key: string, text: string | undefined, flag: string): Override[] {
   return text === undefined ? [] : [{ key, text, flag }]
-}
-
-/**
- * The logger of a command that is not a server: what went wrong shows in any case, what went well only when asked for.
- */
-export function commandLogger({ config, origins }: LoadedConfig): Logger {
-  const chosen = origins.get('log_level')?.from !== 'default'
-  return createLogger({ level: chosen ? config.logLevel : 'warn' })
 }

@@ -4,12 +4,12 @@
 import { readdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LoadedConfig } from '../config/parse.ts'
+import { findGitDir } from '../git/git-dir.ts'
 import { RepositoryLock, RepositoryLockedError } from '../git/lock.ts'
-import { findGitDir } from '../git/repository.ts'
 import type { Operations } from '../http/control/api.ts'
 import { AbortedError, errorCode, GachixError } from '../util/errors.ts'
-import { Workspace } from '../workspace.ts'
-import { type CliContext, commandLogger } from './context.ts'
+import type { Workspace } from '../workspace.ts'
+import type { CliContext } from './context.ts'
 import { connectToNode } from './node-connection.ts'
 
 /** Time between two looks at a repository that is in use, in milliseconds. */
@@ -110,6 +110,11 @@ async function lockHolder(path: string) {
 
 /** `undefined` when another process was quicker. */
 async function openWorkspace(loaded: LoadedConfig, context: CliContext): Promise<Workspace | undefined> {
+  // Loaded only where it is needed: most commands ask a node, and are there at once without it.
+  const [{ Workspace }, { commandLogger }] = await Promise.all([
+    import('../workspace.ts'),
+    import('./command-logger.ts'),
+  ])
   try {
     return await Workspace.open({ config: loaded.config, logger: commandLogger(loaded), env: context.env })
   } catch (error) {

@@ -1,5 +1,5 @@
 /** The kinds of setting that only the mesh has. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { isNetworkName } from '../../protocol/index.ts'
 import { isListenAddress, isPeerId, parsePeerAddress } from '../peers/address.ts'
 import type { Kind } from './values.ts'

@@ -3,7 +3,7 @@
  * are trusted.
  */
 import { basename } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { parseBuilderUrl } from '../ingest/builder/url.ts'
 import { parseUpstreamUrl } from '../ingest/upstream/url.ts'
 import { PublicKey } from '../nix/signature.ts'

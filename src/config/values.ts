@@ -2,7 +2,7 @@
  * The kinds of value that settings take, as schemas with the words that an error message uses for them.
  */
 import { isIP } from 'node:net'
-import { z } from 'zod'
+import * as z from 'zod'
 import { checkStoreDir } from '../nix/store-path.ts'
 
 /** What a value looks like when it is written as text, in an environment variable or a flag. */

@@ -1,5 +1,5 @@
 import type { Config } from '../config/schema.ts'
-import { findGitDir } from '../git/repository.ts'
+import { findGitDir } from '../git/git-dir.ts'
 import { errorMessage } from '../util/errors.ts'
 import { clientCheck } from './checks/client.ts'
 import { clockCheck } from './checks/clock.ts'

@@ -1,8 +1,9 @@
 import fs from 'node:fs'
-import { access, constants, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import git from 'isomorphic-git'
 import { ifPresent, isSystemError, syncDirectory } from './durable-file.ts'
+import { findGitDir, readSmall } from './git-dir.ts'
 import { checkFormat, setMissingSettings } from './repository-config.ts'
 import { NotARepositoryError, RepositoryPermissionError } from './repository-errors.ts'
 
@@ -15,7 +16,6 @@ export interface RepositoryOptions {
 
 /** What an interrupted `init` can have left behind; all else at the path is somebody's. */
 const SKELETON: ReadonlySet<string> = new Set(['HEAD', 'config', 'hooks', 'info', 'objects', 'refs'])
-const VALID_HEAD = /^(?:ref:\s*refs\/|[0-9a-f]{40}\s*$)/
 
 /** Where a Git repository keeps its things. Opening takes no lock: see `RepositoryLock`. */
 export class Repository {
@@ -83,44 +83,6 @@ export class Repository {
     for (const directory of [this.ownDir, this.tmpDir])
       await mkdir(directory, { recursive: true, mode: 0o700 })
     await setMissingSettings(this.gitDir, this.ownDir)
-  }
-}
-
-/**
- * The Git directory of the repository at `path`: the path itself when it is bare, or what `.git` is or points to; of a
- * linked worktree that of the main repository. Directories above the path are not searched.
- *
- * @returns `undefined` when there is no repository
- */
-export async function findGitDir(path: string): Promise<string | undefined> {
-  const absolute = resolve(path)
-  if (await isGitDir(absolute)) return absolute
-  const inside = join(absolute, '.git')
-  if (await isGitDir(inside)) return inside
-  const pointer = await readSmall(inside)
-  if (pointer === undefined || !pointer.startsWith('gitdir:')) return undefined
-  const target = resolve(absolute, pointer.slice('gitdir:'.length).trim())
-  if (await isGitDir(target)) return target
-  const common = await readSmall(join(target, 'commondir'))
-  if (common === undefined) return undefined
-  const main = resolve(target, common.trim())
-  return (await isGitDir(main)) ? main : undefined
-}
-
-async function isGitDir(path: string): Promise<boolean> {
-  const head = await readSmall(join(path, 'HEAD'))
-  if (head === undefined || !VALID_HEAD.test(head)) return false
-  const parts = await Promise.all(['objects', 'refs'].map((name) => ifPresent(stat(join(path, name)))))
-  return parts.every((part) => part?.isDirectory() === true)
-}
-
-/** Content of a file of a line or two; `undefined` when there is none, or a directory. */
-async function readSmall(path: string): Promise<string | undefined> {
-  try {
-    return await ifPresent(readFile(path, 'utf8'))
-  } catch (error) {
-    if (isSystemError(error, 'EISDIR')) return undefined
-    throw error
   }
 }
 

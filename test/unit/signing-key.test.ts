@@ -6,7 +6,8 @@ import { after, before, describe, it } from 'node:test'
 import { parseConfig } from '../../src/config/parse.ts'
 import { SecretKey } from '../../src/nix/signature.ts'
 import { automaticKeyName, ensureSigningKey, findSigningKey, writeKeyFile } from '../../src/signing-key.ts'
-import { createLogger, silentLogger } from '../../src/util/log.ts'
+import { silentLogger } from '../../src/util/log.ts'
+import { createLogger } from '../../src/util/logger.ts'
 
 const AUTOMATIC = parseConfig(undefined, '').config
 const configured = (path: string) =>

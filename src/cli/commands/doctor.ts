@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { LoadedConfig } from '../../config/parse.ts'
-import { examine, type Report } from '../../doctor/examine.ts'
+import type { Report } from '../../doctor/examine.ts'
 import { broken } from '../../doctor/finding.ts'
 import { errorCode, errorMessage, GachixError } from '../../util/errors.ts'
 import { type CliContext, type JsonOption, loadSettings } from '../context.ts'
@@ -57,6 +57,8 @@ async function* reportsOf(command: Command, context: CliContext): AsyncGenerator
     return
   }
   yield { check: 'settings', findings: [] }
+  // Like the server, loaded only by those who need it.
+  const { examine } = await import('../../doctor/examine.ts')
   yield* examine({ config: loaded.config, env: context.env, signal: context.signal })
 }
 

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { Command } from 'commander'
-import { findGitDir } from '../../git/repository.ts'
+import { findGitDir } from '../../git/git-dir.ts'
 import { SecretKey } from '../../nix/signature.ts'
 import { findSigningKey, SigningKeyError, writeKeyFile } from '../../signing-key.ts'
 import { errorMessage } from '../../util/errors.ts'

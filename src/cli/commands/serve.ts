@@ -38,7 +38,7 @@ export function serveCommand(context: CliContext): Command {
       const [{ Node }, { ServiceManager }, { createLogger }, { surviveStrayErrors }] = await Promise.all([
         import('../../node.ts'),
         import('../../service-manager.ts'),
-        import('../../util/log.ts'),
+        import('../../util/logger.ts'),
         import('../stray-errors.ts'),
       ])
       const logger = createLogger({ level: config.logLevel })

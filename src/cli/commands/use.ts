@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Config } from '../../config/schema.ts'
-import { findGitDir } from '../../git/repository.ts'
+import { findGitDir } from '../../git/git-dir.ts'
 import { addCache, type CacheEntry, removeCache } from '../../nix/nix-conf.ts'
 import { PublicKey } from '../../nix/signature.ts'
 import { changeNixConf, systemNixConf, userNixConf } from '../../nix-conf-file.ts'

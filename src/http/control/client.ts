@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { StringDecoder } from 'node:string_decoder'
 
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { AbortedError, errorCode, GachixError } from '../../util/errors.ts'
 import { request } from '../../util/http-module.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { PeerStatus } from '../../peers/mesh/status.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type {

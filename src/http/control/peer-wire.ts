@@ -1,5 +1,5 @@
 /** Schemas of what goes over the control socket for `PeerOperations`. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { PeerStatus } from '../../peers/mesh/status.ts'
 import type {
   AddPeerRequest,

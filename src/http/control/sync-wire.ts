@@ -1,5 +1,5 @@
 /** Schemas of what goes over the control socket for `SyncOperations`. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { SyncEvent } from '../../store/sync-event.ts'
 import type { PushRequest, PushSummary, RemoteCheck, SyncRequest, SyncSummary } from './sync-api.ts'
 import { addEventSchema, count, errorSchema, path, paths } from './wire.ts'

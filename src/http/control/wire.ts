@@ -3,7 +3,7 @@
  * last holds `result` or `error`; when it is missing, the node vanished. Internal to one version of gachix.
  */
 
-import { z } from 'zod'
+import * as z from 'zod'
 import type { AddEvent } from '../../store/add-event.ts'
 import type { AddRequest, AddSummary, NodeStatus, PackageDetails, PackageSummary } from './api.ts'
 import type { SourceStatus } from './sync-api.ts'

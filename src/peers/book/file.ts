@@ -1,5 +1,5 @@
 /** The book on disk: one small JSON file, replaced as a whole. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { writeFileAtomically } from '../../util/atomic-file.ts'
 import { errorCode, errorMessage } from '../../util/errors.ts'
 import { readBounded } from '../../util/read-bounded.ts'

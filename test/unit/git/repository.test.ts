@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { findGitDir, Repository } from '../../../src/git/repository.ts'
+import { findGitDir } from '../../../src/git/git-dir.ts'
+import { Repository } from '../../../src/git/repository.ts'
 import { temporaryDirectory } from './refs/arbitraries.ts'
 
 test('makes a bare repository where there is nothing, once', async (t) => {

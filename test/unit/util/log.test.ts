@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { Writable } from 'node:stream'
 import { describe, it } from 'node:test'
 import { SecretKey } from '../../../src/nix/signature.ts'
-import { createLogger, type LoggerOptions, redactLine, silentLogger } from '../../../src/util/log.ts'
+import { redactLine, silentLogger } from '../../../src/util/log.ts'
+import { createLogger, type LoggerOptions } from '../../../src/util/logger.ts'
 
 /** A logger that writes into an array. */
 function record(options: LoggerOptions = {}) {
