@@ -154,6 +154,12 @@ export interface RemotePackage {
   readonly commit?: string
 }
 
+/** A narinfo blob as it came. */
+export interface SentNarInfo {
+  readonly hash: string
+  readonly blob: Uint8Array
+}
+
 /** What is asked of a repository elsewhere. */
 export interface FetchRequest {
   /** Objects to send: commits with their trees and ancestors, trees with all below them, single blobs. */
@@ -186,6 +192,11 @@ export interface RepositorySession {
   packages(hashes: readonly string[], options?: AbortOptions): Promise<ReadonlyMap<string, RemotePackage>>
   /** Everything that the other side has. */
   list(options?: AbortOptions): AsyncIterable<RemotePackage>
+  /**
+   * Narinfo blobs of these packages (hash parts), where the other side sends them by themselves; what it does not have is left out. May run
+   * beside `packages`.
+   */
+  narinfos?(hashes: readonly string[], options?: AbortOptions): AsyncIterable<SentNarInfo>
   /**
    * The asked-for objects as one packfile (Git's pack format, version 2), in chunks of any size, each valid until the next is asked
    * for. Complete when the iteration ends without an error. What it holds is not checked here.

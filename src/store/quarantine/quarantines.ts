@@ -42,6 +42,7 @@ export class Quarantines {
       throw new QuarantineInUseError(name)
     }
     this.#open.set(name, undefined)
+    this.#receiver.wake()
     const closed = (): void => {
       this.#open.delete(name)
       onClose()

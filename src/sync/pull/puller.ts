@@ -79,6 +79,29 @@ export class Puller {
   async pull(roots: readonly string[], options: PullOptions = {}): Promise<PullResult> {
     const { store, links } = this.#components
     const from = options.from ?? links()
+    const isMissing = roots.some((hash) => !store.hasClosure(hash))
+    const prepared = isMissing ? from.map((link) => link.prepare?.()) : []
+    const release = () => Promise.all(prepared.map((leave) => leave?.()))
+    let result: PullResult
+    try {
+      result = await this.#pull(roots, from, options)
+    } catch (error) {
+      // Why the pull failed says more than that something could not be cleaned up after it.
+      await release().catch(() => {})
+      throw error
+    }
+    await release().catch((cause) => {
+      throw new CannotStoreError(cause)
+    })
+    return result
+  }
+
+  async #pull(
+    roots: readonly string[],
+    from: readonly SourceLink[],
+    options: PullOptions,
+  ): Promise<PullResult> {
+    const { store } = this.#components
     const progress = new PullProgress(options.onEvent)
     const sources: Record<string, number> = {}
     const failed = new Map<SourceLink, SourceFailedError>()

@@ -9,7 +9,7 @@ import type {
   RepositorySession,
 } from '../../store/api.ts'
 import { counted } from '../../util/counted.ts'
-import { errorMessage, GachixError } from '../../util/errors.ts'
+import { errorMessage } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import type { Claims } from '../claims.ts'
 import { blobLimits, packageLimits, treeLimits } from '../limits.ts'
@@ -17,18 +17,12 @@ import { type FetchOptions, verdictOf } from '../source/link.ts'
 import { Crew } from './crew.ts'
 import type { Announced, Giver } from './giver.ts'
 import type { Helpers } from './helpers.ts'
+import { IncompletePackError } from './incomplete-pack.ts'
 import { withPatience } from './patience.ts'
 import { intoShares, LEAST_SHARE, type MissingContents } from './shares.ts'
 
 /** A commit of a package with a thousand references has 50 KB. */
 const MAX_COMMIT_SIZE = 2 * 1024 * 1024
-
-/** A source sent a complete pack without all that was asked for. */
-export class IncompletePackError extends GachixError {
-  constructor(missing: number) {
-    super('ERR_PACK_INCOMPLETE', `the pack lacks ${missing} of the objects that were asked for`)
-  }
-}
 
 export interface TransferComponents {
   readonly store: PackageStore

@@ -41,6 +41,18 @@ export async function openPatiently(
 
 function patient(session: RepositorySession, name: string, patience: Patience): RepositorySession {
   const error = () => new SlowSourceError(name, `gave less than ${patience.bytes} bytes`, patience.time)
+  async function* listPatiently<T>(
+    list: (options: AbortOptions) => AsyncIterable<T>,
+    options: AbortOptions,
+  ): AsyncGenerator<T, void> {
+    const limit = new Limit(options)
+    const stop = watch(session, patience, () => limit.fire(error()))
+    try {
+      yield* pieces(list({ signal: limit.signal }), limit)
+    } finally {
+      stop()
+    }
+  }
   return {
     get selective() {
       return session.selective
@@ -56,15 +68,11 @@ function patient(session: RepositorySession, name: string, patience: Patience): 
       const stop = watch(session, patience, () => limit.fire(error()))
       return limit.hold(session.packages(hashes, { signal: limit.signal })).finally(stop)
     },
-    async *list(options = {}) {
-      const limit = new Limit(options)
-      const stop = watch(session, patience, () => limit.fire(error()))
-      try {
-        yield* pieces(session.list({ signal: limit.signal }), limit)
-      } finally {
-        stop()
-      }
-    },
+    list: (options = {}) => listPatiently((bounded) => session.list(bounded), options),
+    ...(session.narinfos && {
+      narinfos: (hashes: readonly string[], options: AbortOptions = {}) =>
+        listPatiently((bounded) => session.narinfos!(hashes, bounded), options),
+    }),
     fetch: (request, options = {}) => fetchPatiently(session, request, patience, error, options),
     close: () => session.close(),
   }

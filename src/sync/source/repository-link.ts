@@ -1,19 +1,24 @@
-import { throwIfAborted, unlessAborted } from '../../ingest/abort.ts'
-import { MAX_NARINFO_SIZE } from '../../nix/narinfo.ts'
+import { throwIfAborted } from '../../ingest/abort.ts'
 import type { SecretKey } from '../../nix/signature.ts'
-import type { PackageStore, Quarantine, RemotePackage, RepositorySession } from '../../store/api.ts'
+import type { PackageStore, RemotePackage, RepositorySession } from '../../store/api.ts'
 import { parseStoredNarInfo } from '../../store/stored-narinfo.ts'
 import { errorMessage, GachixError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import { checkTrust, UntrustedPackageError } from '../admit/trust.ts'
 import { vouchedFor } from '../admit/vouched-for.ts'
 import type { Claims } from '../claims.ts'
-import { narinfoLimits, PACKAGES_A_REQUEST } from '../limits.ts'
+import { PACKAGES_A_REQUEST } from '../limits.ts'
 import { SourceFailedError } from '../pull/errors.ts'
 import { inBatches } from '../repository/batches.ts'
 import type { Announced } from '../repository/giver.ts'
 import { Helpers } from '../repository/helpers.ts'
-import { IncompletePackError, Transfer } from '../repository/transfer.ts'
+import {
+  fetchNarInfos,
+  NarInfoNotSentError,
+  type RemoteNarInfo,
+  streamNarInfos,
+} from '../repository/narinfos.ts'
+import { Transfer } from '../repository/transfer.ts'
 import { HealthRecord } from './health.ts'
 import {
   type FetchOptions,
@@ -82,19 +87,17 @@ export class RepositoryLink implements SourceLink {
     return there
   }
 
-  /** Two round trips for each few thousand packages: what is there, and the narinfos. */
+  /** One or two round trips for each few thousand packages: what is there, and the narinfos. */
   async find(hashes: readonly string[], options: AbortOptions): Promise<Findings> {
     const found = new Map<string, Found>()
     const refused: GachixError[] = []
-    const find = (quarantine: Quarantine) =>
-      this.#sessions.use(async (session) => {
+    try {
+      await this.#sessions.use(async (session) => {
         for (let at = 0; at < hashes.length; at += PACKAGES_A_REQUEST) {
           const part = hashes.slice(at, at + PACKAGES_A_REQUEST)
-          await this.#findPart(part, session, quarantine, { found, refused }, options)
+          await this.#findPart(part, session, { found, refused }, options)
         }
       }, options)
-    try {
-      await this.#components.quarantine.use(find)
     } catch (error) {
       if (verdictOf(error) === 'lied' && hashes[0] !== undefined) {
         this.judge(hashes[0], 'lied', errorMessage(error))
@@ -102,6 +105,10 @@ export class RepositoryLink implements SourceLink {
       throw error
     }
     return { found, refused }
+  }
+
+  prepare(): () => Promise<void> {
+    return this.#components.quarantine.prepare()
   }
 
   async fetch(
@@ -178,61 +185,52 @@ export class RepositoryLink implements SourceLink {
     return there
   }
 
-  /** Brings narinfos here, each once, whoever else wants them at the same time. */
-  async #fetchNarInfos(
-    oids: readonly string[],
-    session: RepositorySession,
-    quarantine: Quarantine,
-    options: AbortOptions,
-  ): Promise<void> {
-    for (;;) {
-      const unread = oids.filter((oid) => !quarantine.has(oid))
-      if (unread.length === 0) return
-      const { mine, others, release } = this.#components.claims.claim(unread)
-      try {
-        if (mine.length > 0) {
-          const pack = session.fetch({ wants: mine, haves: [] }, options)
-          await quarantine.receive(pack, narinfoLimits(mine.length), options)
-          const lacking = mine.filter((oid) => !quarantine.has(oid))
-          if (lacking.length > 0) throw new IncompletePackError(lacking.length)
-        }
-      } finally {
-        release()
-      }
-      await unlessAborted(Promise.all(others), options.signal)
-      throwIfAborted(options.signal)
-    }
-  }
-
   async #findPart(
     hashes: readonly string[],
     session: RepositorySession,
-    quarantine: Quarantine,
-    into: { found: Map<string, Found>; refused: GachixError[] },
+    { found, refused }: { found: Map<string, Found>; refused: GachixError[] },
     options: AbortOptions,
   ): Promise<void> {
-    const { name, trust } = this.source
-    const { key, store } = this.#components
-    const there = await this.#ask(hashes, session, options)
-    await this.#fetchNarInfos(
-      [...there.values()].map(({ narinfo }) => narinfo),
-      session,
-      quarantine,
-      options,
-    )
-    for (const [hash, { narinfo, commit }] of there) {
-      // What was added there without its references cannot be told from here what it is a part of.
-      if (commit === undefined) continue
-      try {
-        const { data } = await quarantine.read(narinfo, { ...options, maxSize: MAX_NARINFO_SIZE })
-        const { info } = parseStoredNarInfo(hash, data.toString('utf8'), store.storeDir)
-        into.found.set(hash, { ...vouchedFor(info, checkTrust(info, name, trust), key), commit })
-      } catch (error) {
-        throwIfAborted(options.signal)
-        if (!(error instanceof GachixError)) throw error
-        into.refused.push(error instanceof UntrustedPackageError ? error : new SourceFailedError(name, error))
+    const { quarantine, claims } = this.#components
+    const { name } = this.source
+    const asking = this.#ask(hashes, session, options)
+    const read = new Set<string>()
+    const take = async (narinfos: AsyncIterable<RemoteNarInfo>): Promise<void> => {
+      for await (const narinfo of narinfos) {
+        const { hash, commit } = narinfo.remote
+        read.add(hash)
+        // What was added there without its references cannot be told from here what it is a part of.
+        if (commit === undefined) continue
+        try {
+          found.set(hash, this.#understand(hash, commit, await narinfo.read()))
+        } catch (error) {
+          throwIfAborted(options.signal)
+          if (!(error instanceof GachixError)) throw error
+          refused.push(error instanceof UntrustedPackageError ? error : new SourceFailedError(name, error))
+        }
       }
     }
+    const sent = session.narinfos?.(hashes, options)
+    if (sent !== undefined) await take(streamNarInfos(sent, asking))
+    const there = await asking
+    if (sent === undefined && there.size > 0)
+      await quarantine.use((opened) =>
+        take(fetchNarInfos(session, there, { quarantine: opened, claims }, options)),
+      )
+    for (const hash of there.keys()) {
+      if (read.has(hash)) continue
+      const error = new SourceFailedError(name, new NarInfoNotSentError(hash))
+      this.judge(hash, 'did not have it', error.message)
+      refused.push(error)
+    }
+  }
+
+  /** @throws NarInfoError, UntrustedPackageError */
+  #understand(hash: string, commit: string, blob: Uint8Array): Announced {
+    const { key, store } = this.#components
+    const { name, trust } = this.source
+    const { info } = parseStoredNarInfo(hash, Buffer.from(blob).toString('utf8'), store.storeDir)
+    return { ...vouchedFor(info, checkTrust(info, name, trust), key), commit }
   }
 }
 

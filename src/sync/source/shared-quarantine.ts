@@ -19,13 +19,28 @@ export class SharedQuarantine {
 
   /** Runs `work` with the quarantine. */
   async use<T>(work: (quarantine: Quarantine) => Promise<T>): Promise<T> {
-    this.#users++
+    const [opened, release] = this.#hold()
     try {
-      this.#opened ??= this.#closing.then(() => this.#open(NAME))
-      return await work(await this.#opened)
+      return await work(await opened)
     } finally {
+      await release()
+    }
+  }
+
+  /** Opens it for those who are about to use it. That it cannot be opened is said to them. @returns lets it go again */
+  prepare(): () => Promise<void> {
+    const [opened, release] = this.#hold()
+    opened.catch(() => {})
+    return release
+  }
+
+  #hold(): [opened: Promise<Quarantine>, release: () => Promise<void>] {
+    this.#users++
+    this.#opened ??= this.#closing.then(() => this.#open(NAME))
+    const release = async (): Promise<void> => {
       if (--this.#users === 0) await this.#close()
     }
+    return [this.#opened, release]
   }
 
   async #close(): Promise<void> {

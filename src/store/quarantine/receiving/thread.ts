@@ -63,6 +63,13 @@ export class ReceiverThread {
     return this.#worker?.performance.eventLoopUtilization().active ?? 0
   }
 
+  /** Starts the thread for what is about to come: that takes longer than many a question to a peer. */
+  wake(): void {
+    if (this.#closed) return
+    this.#worker ??= this.#start()
+    this.#rest()
+  }
+
   /**
    * Takes in one pack, see `receivePack`.
    *
