@@ -1,4 +1,4 @@
-import type { Stats } from 'node:fs'
+import { type Stats, statSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { GachixError } from '../util/errors.ts'
@@ -89,7 +89,8 @@ export class ObjectDirectory {
   }
 
   async #add(path: string): Promise<Pack> {
-    const facts = await stat(path)
+    // Every pack is looked at after each change: in turn through Node's threads that takes longer than all else about it.
+    const facts = statSync(path)
     const known = this.#packs.get(path)
     if (known !== undefined && known.ino === facts.ino && known.pack.size === facts.size) return known.pack
     const { handles, knownIndex } = this.#options

@@ -1,6 +1,6 @@
 import type { Pack } from '../git/pack/pack.ts'
+import type { PackRead, PackReads } from '../git/pack/pack-reads.ts'
 import type { ChunkPool } from '../util/chunk-pool.ts'
-import type { PackRead, PackReads } from './pack-reads.ts'
 
 /** Stretches from this length on are read straight to where they belong. */
 const DIRECT_READ = 32 * 1024

@@ -101,7 +101,7 @@ export class PackedObjects {
    * @throws CorruptPackError, CorruptPackIndexError, MalformedObjectError when it is damaged
    */
   header(pack: Pack, offset: number): { type: GitObjectType; size: number } {
-    const { type, deltas, base } = this.#chain(pack, offset)
+    const { type, deltas, base } = this.#chain(pack, offset, loadEntry(pack, offset))
     const top = deltas[0]
     if (top !== undefined) return { type, size: deltaHeader(pack, top).resultSize }
     return { type, size: Buffer.isBuffer(base) ? base.length : base.size }

@@ -1,7 +1,7 @@
 import type { AbortOptions } from '../../util/lifecycle.ts'
 import { throwIfAborted } from '../inflate.ts'
-import { CorruptPackError } from '../object-errors.ts'
 import type { Pack } from './pack.ts'
+import { PackReads } from './pack-reads.ts'
 import type { SendPlan } from './send-plan.ts'
 
 /** Bytes in one read. */
@@ -10,6 +10,9 @@ const PIECE_SIZE = 256 * 1024
 const LARGEST_GAP = 8 * 1024
 /** Reads under way while a piece is used. */
 const READS_AHEAD = 2
+
+/** Of all that are sent: they come from one disk. */
+const reads = new PackReads()
 
 /** A part of an entry within a piece. */
 export interface PieceSegment {
@@ -73,8 +76,7 @@ export async function* readPieces(
 
 async function read({ pack, position, length, segments }: PlannedPiece, memory: Buffer): Promise<Piece> {
   const bytes = memory.subarray(0, length)
-  if (pack !== undefined && (await pack.readAt(bytes, position)) < length)
-    throw new CorruptPackError(`${pack.path} is cut off`)
+  if (pack !== undefined) await reads.read([{ pack, position, target: bytes }])
   return { pack, segments, bytes }
 }
 

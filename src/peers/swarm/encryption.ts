@@ -1,3 +1,4 @@
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import { type NoiseInit, noise } from '@chainsafe/libp2p-noise'
 import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
 import { releaseEnd, releaseGivenUp } from '../../util/release.ts'
@@ -18,6 +19,19 @@ export function encryption(): ReturnType<typeof noise> {
   })
 }
 
+/** Shorter messages noise leaves to WebAssembly, which takes keys as they are. */
+const SHORTEST_NATIVE = 1200
+
+const prepared = new WeakMap<Uint8Array, KeyObject>()
+
+/** The key in the form that Node needs: making that for every message costs more than encrypting a tenth of a megabyte. */
+function prepare(key: Uint8Array, message: { byteLength: number }): Uint8Array {
+  if (message.byteLength < SHORTEST_NATIVE) return key
+  const made = prepared.get(key) ?? createSecretKey(key)
+  prepared.set(key, made)
+  return made as unknown as Uint8Array
+}
+
 /**
  * Decrypts, and gives back what nobody reads after it.
  *
@@ -26,7 +40,7 @@ export function encryption(): ReturnType<typeof noise> {
 export const decryptAndRelease: Crypto['chaCha20Poly1305Decrypt'] = (ciphertext, nonce, ad, key, target) => {
   // In a handshake, which has associated data, the ciphertext is looked at again.
   if (ad.length > 0) return defaultCrypto.chaCha20Poly1305Decrypt(ciphertext, nonce, ad, key, target)
-  const plaintext = defaultCrypto.chaCha20Poly1305Decrypt(ciphertext, nonce, ad, key)
+  const plaintext = defaultCrypto.chaCha20Poly1305Decrypt(ciphertext, nonce, ad, prepare(key, ciphertext))
   const parts = ciphertext instanceof Uint8Array ? [ciphertext] : [...ciphertext]
   if (target !== undefined) parts.push(target)
   for (const part of parts) releaseEnd(part)
@@ -35,7 +49,7 @@ export const decryptAndRelease: Crypto['chaCha20Poly1305Decrypt'] = (ciphertext,
 
 /** Encrypts, and gives back what was given up for it: see `giveUp`. What is sent is encrypted in its order. */
 export const encryptAndRelease: Crypto['chaCha20Poly1305Encrypt'] = (plaintext, nonce, ad, key) => {
-  const ciphertext = defaultCrypto.chaCha20Poly1305Encrypt(plaintext, nonce, ad, key)
+  const ciphertext = defaultCrypto.chaCha20Poly1305Encrypt(plaintext, nonce, ad, prepare(key, plaintext))
   for (const part of plaintext instanceof Uint8Array ? [plaintext] : plaintext) releaseGivenUp(part)
   return ciphertext
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Pack } from '../../../src/git/pack/pack.ts'
-import { PackReads } from '../../../src/store/pack-reads.ts'
+import { PackReads } from '../../../src/git/pack/pack-reads.ts'
 
 /** A pack on a disk that takes its time, or does not. */
 class Disk {

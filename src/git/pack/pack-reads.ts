@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { CorruptPackError } from '../git/object-errors.ts'
-import type { Pack } from '../git/pack/pack.ts'
+import { CorruptPackError } from '../object-errors.ts'
+import type { Pack } from './pack.ts'
 
 /** Milliseconds that a read at once may take; what lies in the page cache takes a tenth of one. */
 const SLOW_READ_MS = 1
@@ -19,7 +19,7 @@ export interface PackRead {
 }
 
 /**
- * Reads packs for bodies. A pack that is served is mostly in the page cache, and handing a read to another thread costs more
+ * Reads packs for others. A pack that is served is mostly in the page cache, and handing a read to another thread costs more
  * than copying its bytes from there. So stretches are read at once as long as that is quick. When it was not, the
  * disk is asked: then the next reads go to other threads, and the event loop does not wait for it again. A read may also seem slow
  * because another process had the processor, so it is soon tried again, and ever less often while the disk is asked.
