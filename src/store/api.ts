@@ -170,12 +170,17 @@ export interface FetchRequest {
   readonly omitBlobs?: boolean
 }
 
+export interface PackOptions extends AbortOptions {
+  /** Use the memory of a chunk again: it is valid until the next is asked for. Without it chunks are the receiver's own. */
+  readonly reuse?: boolean
+}
+
 /** What a store gives to others that have one of their own. */
 export interface ObjectGiver {
   /** What the refs say of a package here. Answers from memory. */
   announced(hash: string): RemotePackage | undefined
   /** The asked-for objects as one packfile, in chunks of at most 256 KiB, without deltas. */
-  pack(request: FetchRequest, options?: AbortOptions): AsyncIterable<Uint8Array>
+  pack(request: FetchRequest, options?: PackOptions): AsyncIterable<Uint8Array>
 }
 
 /** One conversation with a repository elsewhere. Requests follow one another; only one runs at a time. */

@@ -24,6 +24,7 @@ import type {
   ObjectGiver,
   PackageEntry,
   PackageStore,
+  PackOptions,
   Quarantine,
   RemotePackage,
   StoredPackage,
@@ -228,7 +229,7 @@ export class GitPackageStore implements PackageStore, ObjectGiver {
     return { hash, narinfo, ...(commit === undefined ? {} : { commit }) }
   }
 
-  async *pack(request: FetchRequest, options: AbortOptions = {}): AsyncIterable<Uint8Array> {
+  async *pack(request: FetchRequest, options: PackOptions = {}): AsyncIterable<Uint8Array> {
     const { database } = this.#parts
     const { wants, haves, omitBlobs } = request
     const selection = await selectObjects(

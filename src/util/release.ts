@@ -25,20 +25,33 @@ export function releaseEnd(part: Uint8Array): void {
   if (part.byteLength > 0 && part.byteOffset + part.byteLength === part.buffer.byteLength) release(part)
 }
 
-const givenUp = new WeakSet<ArrayBufferLike>()
+const givenUp = new WeakMap<ArrayBufferLike, { readonly end: number; readonly done: Done }>()
+
+/** Gets the last part of what was given up. */
+type Done = (bytes: Uint8Array) => void
 
 /**
- * Marks a buffer that nobody but the connection it is sent on has any use for: it is released as soon as its last byte was encrypted.
- * Returns it. Small buffers, which share their memory with others, are left alone.
+ * Marks bytes that nobody but whoever passes them on has any use for: their memory is given back as soon as the last of them was passed on, see
+ * `releaseGivenUp`. Returns them.
+ *
+ * @param done gives the memory back; by default `release`, and bytes that share theirs with others are left alone
  */
-export function giveUp<T extends Uint8Array>(bytes: T): T {
-  if (bytes.byteLength === bytes.buffer.byteLength) givenUp.add(bytes.buffer)
+export function giveUp<T extends Uint8Array>(bytes: T, done?: Done): T {
+  const { buffer, byteOffset, byteLength } = bytes
+  if (done !== undefined || byteLength === buffer.byteLength)
+    givenUp.set(buffer, { end: byteOffset + byteLength, done: done ?? release })
   return bytes
 }
 
-/** Releases a buffer that was given up, when this is its end. */
+/** Tells that a part was passed on. Gives back what was given up when this is its end. */
 export function releaseGivenUp(part: Uint8Array): void {
-  if (part.byteOffset + part.byteLength < part.buffer.byteLength || !givenUp.has(part.buffer)) return
+  const given = givenUp.get(part.buffer)
+  if (given === undefined || part.byteOffset + part.byteLength < given.end) return
   givenUp.delete(part.buffer)
-  release(part)
+  given.done(part)
+}
+
+/** Whether somebody has given up the memory of these bytes. */
+export function isGivenUp({ buffer }: Uint8Array): boolean {
+  return givenUp.has(buffer)
 }

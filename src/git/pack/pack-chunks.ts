@@ -5,19 +5,24 @@ import { createHash } from 'node:crypto'
  */
 const CHUNK_SIZE = 4 * 65_515
 
-const NONE: readonly Buffer[] = []
-
 /** Collects the bytes of a pack that is sent into chunks, and makes its checksum. */
 export class PackChunks {
   readonly #hash = createHash('sha1')
   #chunk: Buffer | undefined
   #used = 0
   readonly #ready: Buffer[] = []
+  readonly #reuse: boolean
+  readonly #free: Buffer[] = []
+
+  /** @param reuse whether the memory of a chunk is used again when the next one is asked for */
+  constructor(reuse: boolean) {
+    this.#reuse = reuse
+  }
 
   /** Adds bytes. They are copied. */
   write(bytes: Uint8Array): void {
     for (let offset = 0; offset < bytes.length; ) {
-      this.#chunk ??= Buffer.allocUnsafeSlow(CHUNK_SIZE)
+      this.#chunk ??= this.#free.pop() ?? Buffer.allocUnsafeSlow(CHUNK_SIZE)
       const length = Math.min(CHUNK_SIZE - this.#used, bytes.length - offset)
       this.#chunk.set(length === bytes.length ? bytes : bytes.subarray(offset, offset + length), this.#used)
       this.#used += length
@@ -26,9 +31,12 @@ export class PackChunks {
     }
   }
 
-  /** The chunks that are complete. They are handed over once, and are the receiver's own. */
-  ready(): readonly Buffer[] {
-    return this.#ready.length === 0 ? NONE : this.#ready.splice(0)
+  /** Hands over the chunks that are complete, once. */
+  *ready(): Generator<Buffer, void> {
+    for (let chunk = this.#ready.shift(); chunk !== undefined; chunk = this.#ready.shift()) {
+      yield chunk
+      if (this.#reuse && chunk.buffer.byteLength === CHUNK_SIZE) this.#free.push(Buffer.from(chunk.buffer))
+    }
   }
 
   /** Adds the checksum of all bytes; the last chunk is complete then. */

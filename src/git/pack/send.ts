@@ -20,8 +20,14 @@ const SMALL_OBJECT = 64 * 1024
 /** zlib level for objects that have to be compressed anew: speed before size. */
 const RESEND_LEVEL = 1
 
+export interface SendOptions extends AbortOptions {
+  /** Use the memory of a chunk again for another one. */
+  readonly reuse?: boolean
+}
+
 /**
- * The given objects as one packfile of version 2 without deltas, in chunks of at most 256 KiB. The chunks are the receiver's own.
+ * The given objects as one packfile of version 2 without deltas, in chunks of at most 256 KiB. The chunks are the receiver's own, or with `reuse`
+ * valid until the next is asked for.
  *
  * Memory is 12 bytes an object and some pieces of 256 KiB. The packs that are read stay open until the loop is left.
  *
@@ -32,11 +38,11 @@ const RESEND_LEVEL = 1
 export async function* sendPack(
   database: ObjectDatabase,
   objects: ObjectSelection,
-  options: AbortOptions = {},
+  options: SendOptions = {},
 ): AsyncGenerator<Buffer, void, undefined> {
   const plan = await SendPlan.make(database, objects, options.signal)
   try {
-    const out = new PackChunks()
+    const out = new PackChunks(options.reuse === true)
     out.write(encodePackHeader(objects.count))
     // An entry can go on in the next piece.
     let whole = true

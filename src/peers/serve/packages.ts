@@ -121,7 +121,7 @@ export class PackageService {
     if (!shared.all && !(await this.#allows(peer, wants, options))) throw notFound()
     const request = { wants, haves: unpackOids(want.haves), omitBlobs: want.omitBlobs }
     try {
-      yield* repository.pack(request, options)
+      yield* repository.pack(request, { ...options, reuse: true })
     } catch (error) {
       throw error instanceof ObjectNotFoundError ? notFound() : error
     }

@@ -1,4 +1,5 @@
 /** What the streams of peers may cost. Bounds that both sides have to know stand in `protocol/limits.ts`. */
+import { MAX_FRAME_DATA } from '../../../protocol/index.ts'
 
 /** Streams of one protocol that one peer may have open here; as many again wait on its side. */
 export const MAX_STREAMS_PER_PEER = 8
@@ -15,8 +16,12 @@ export const REFUSALS_PER_SECOND = 10
 export const REFUSAL_BURST = 100
 /** Peers whose pace is remembered. */
 export const MAX_PACES = 1024
-/** Data that is put into one write: four full frames, which with the multiplexer's header fit four messages of Noise. */
-export const WRITE_SIZE = 240 * 1024
+/** A full frame of data with what stands before it. */
+export const FRAME_SIZE = MAX_FRAME_DATA + 8
+/** One write: four full frames, which with the multiplexer's header fit four messages of Noise. */
+export const WRITE_SIZE = 4 * FRAME_SIZE
+/** Writes whose memory waits to be used again, of all transfers. */
+export const FREE_WRITES = 8
 /** The receiver of a transfer grants more once it has taken in so much: a quarter of the window. */
 export const GRANT_SIZE = 512 * 1024
 /** Grants that may still come after the last of the data was sent: those that were under way. */

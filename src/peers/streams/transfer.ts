@@ -5,7 +5,6 @@
 import {
   CREDIT,
   CREDIT_WINDOW,
-  dataFramePrefix,
   FRAME,
   MAX_FRAME_DATA,
   type Refusal,
@@ -14,12 +13,12 @@ import {
 } from '../../../protocol/index.ts'
 import { AbortedError } from '../../util/errors.ts'
 import type { AbortOptions } from '../../util/lifecycle.ts'
-import { giveUp } from '../../util/release.ts'
 import type { Throttle } from '../../util/throttle.ts'
 import { whileWaiting } from '../../util/while-waiting.ts'
 import { PeerProtocolError } from '../errors.ts'
 import type { Channel } from './channel.ts'
-import { GRANT_SIZE, MAX_LATE_GRANTS, WRITE_SIZE } from './limits.ts'
+import { FrameBatch } from './frame-batch.ts'
+import { GRANT_SIZE, MAX_LATE_GRANTS } from './limits.ts'
 import { Pace } from './pace.ts'
 import { ReceivedData } from './received-data.ts'
 import { refusedError } from './refusal.ts'
@@ -33,7 +32,7 @@ export interface TransferOptions extends AbortOptions {
 }
 
 /**
- * Sends all of the data, then its length and digest, and waits until the other side has closed the stream.
+ * Sends all of the data, each chunk before the next is asked for, then its length and digest, and waits until the other side has closed the stream.
  *
  * @throws PeerStalledError when the other side grants nothing, or next to nothing, for too long
  * @throws PeerProtocolError, PeerUnreachableError, AbortedError, what the source throws; the stream is left open then, so that a refusal
@@ -47,15 +46,12 @@ export async function sendTransfer(
   const credit = new Credit(channel, options)
   const digest = new TransferDigest()
   try {
-    let batch: Uint8Array[] = []
-    let batched = 0
+    const batch = new FrameBatch()
     const flush = async (): Promise<void> => {
-      if (batch.length === 0) return
-      const bytes = Buffer.concat(batch)
-      batch = []
-      batched = 0
+      const bytes = batch.take()
+      if (bytes === undefined) return
       await options.limit?.take(bytes.length, options)
-      await credit.pace.during(channel.write(giveUp(bytes), options))
+      await credit.pace.during(channel.write(bytes, options))
     }
     // What is there goes out before the source is waited for: a walk may take a while.
     for await (const chunk of whileWaiting(source, flush)) {
@@ -67,10 +63,9 @@ export async function sendTransfer(
           await credit.wait(options)
           continue
         }
-        batch.push(dataFramePrefix(granted), chunk.subarray(at, at + granted))
-        batched += granted
+        batch.add(chunk.subarray(at, at + granted))
         at += granted
-        if (batched > WRITE_SIZE - MAX_FRAME_DATA) await flush()
+        if (batch.full) await flush()
       }
     }
     await flush()

@@ -1,7 +1,7 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { type NoiseInit, noise } from '@chainsafe/libp2p-noise'
 import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
-import { releaseEnd, releaseGivenUp } from '../../util/release.ts'
+import { giveUp, releaseEnd, releaseGivenUp } from '../../util/release.ts'
 
 type Crypto = NonNullable<NoiseInit['crypto']>
 
@@ -41,17 +41,25 @@ export const decryptAndRelease: Crypto['chaCha20Poly1305Decrypt'] = (ciphertext,
   // In a handshake, which has associated data, the ciphertext is looked at again.
   if (ad.length > 0) return defaultCrypto.chaCha20Poly1305Decrypt(ciphertext, nonce, ad, key, target)
   const plaintext = defaultCrypto.chaCha20Poly1305Decrypt(ciphertext, nonce, ad, prepare(key, ciphertext))
-  const parts = ciphertext instanceof Uint8Array ? [ciphertext] : [...ciphertext]
-  if (target !== undefined) parts.push(target)
-  for (const part of parts) releaseEnd(part)
+  for (const part of parts(ciphertext)) releaseEnd(part)
+  if (target !== undefined) releaseEnd(target)
   return plaintext instanceof Uint8Array ? asBuffer(plaintext) : plaintext
 }
 
-/** Encrypts, and gives back what was given up for it: see `giveUp`. What is sent is encrypted in its order. */
+/**
+ * Encrypts, and gives back what was given up for it: see `giveUp`. What is sent is encrypted in its order. What comes of it is given up as
+ * well: nobody has it but the socket.
+ */
 export const encryptAndRelease: Crypto['chaCha20Poly1305Encrypt'] = (plaintext, nonce, ad, key) => {
   const ciphertext = defaultCrypto.chaCha20Poly1305Encrypt(plaintext, nonce, ad, prepare(key, plaintext))
-  for (const part of plaintext instanceof Uint8Array ? [plaintext] : plaintext) releaseGivenUp(part)
+  for (const part of parts(plaintext)) releaseGivenUp(part)
+  // In a handshake, which has associated data, it is hashed.
+  if (ad.length === 0) for (const part of parts(ciphertext)) giveUp(part)
   return ciphertext
+}
+
+function parts(bytes: Parameters<Crypto['chaCha20Poly1305Encrypt']>[0]): Iterable<Uint8Array> {
+  return bytes instanceof Uint8Array ? [bytes] : bytes
 }
 
 /** A buffer, as a socket's are and what lies in their place. */
