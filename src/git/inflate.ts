@@ -45,19 +45,8 @@ export function checkDeclaredSize(size: number, compressed: number): void {
  * @throws MalformedObjectError when the data is damaged or has another length
  */
 export function inflateExact(raw: Uint8Array, size: number): Buffer | Promise<Buffer> {
+  if (size <= SYNC_INFLATE_SIZE) return inflateSmall(raw, size)
   checkDeclaredSize(size, raw.length)
-  if (size <= SYNC_INFLATE_SIZE) {
-    const data = Buffer.allocUnsafe(size + 1)
-    let produced: number
-    try {
-      smallInflater ??= createSmallInflater()
-      produced = smallInflater.inflate(raw, data).produced
-    } catch (error) {
-      throw damaged(error)
-    }
-    if (produced !== size) throw wrongLength(produced, size)
-    return data.subarray(0, size)
-  }
   return new Promise((resolve, reject) => {
     inflate(raw, exactOptions(size), (error, data) => {
       if (error !== null) reject(damaged(error))
@@ -65,6 +54,26 @@ export function inflateExact(raw: Uint8Array, size: number): Buffer | Promise<Bu
       else resolve(data)
     })
   })
+}
+
+/**
+ * The same at once.
+ *
+ * @param size at most `SYNC_INFLATE_SIZE`
+ * @throws MalformedObjectError when the data is damaged or has another length
+ */
+export function inflateSmall(raw: Uint8Array, size: number): Buffer {
+  checkDeclaredSize(size, raw.length)
+  const data = Buffer.allocUnsafe(size + 1)
+  let produced: number
+  try {
+    smallInflater ??= createSmallInflater()
+    produced = smallInflater.inflate(raw, data).produced
+  } catch (error) {
+    throw damaged(error)
+  }
+  if (produced !== size) throw wrongLength(produced, size)
+  return data.subarray(0, size)
 }
 
 /**

@@ -144,6 +144,19 @@ export class ObjectDatabase {
   }
 
   /**
+   * The object if that takes microseconds: when it is small, and whole in a pack. `undefined` for any other, and for one that cannot be
+   * read: `read` knows more of it. Walks over thousands of objects spend more on waiting for them than on reading them.
+   */
+  readSmall(oid: Oid, maxSize: number): ObjectData | undefined {
+    return this.#atOnce(oid, (pack, offset) => this.#packed.readSmall(pack, offset, maxSize))
+  }
+
+  /** As `readSmall`, the type alone: see `header`. */
+  wholeType(oid: Oid): GitObjectType | undefined {
+    return this.#atOnce(oid, (pack, offset) => this.#packed.wholeType(pack, offset))
+  }
+
+  /**
    * The object piece by piece (at most 256 KiB each), in bounded memory whatever its size. The pieces may still throw
    * `CorruptObjectError`, once the damage is reached.
    *
@@ -322,6 +335,17 @@ export class ObjectDatabase {
         return { kind: 'loose', path: loose.pathOf(oid), objects: loose }
     }
     return undefined
+  }
+
+  #atOnce<T>(oid: Oid, action: (pack: Pack, offset: number) => T | undefined): T | undefined {
+    const location = this.#locate(oid)
+    if (location?.kind !== 'pack') return undefined
+    try {
+      return action(location.pack, location.offset)
+    } catch (error) {
+      if (isGone(error) || isDamage(error)) return undefined
+      throw error
+    }
   }
 
   /** Does something with the first copy of an object that is sound. */

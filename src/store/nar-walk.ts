@@ -1,4 +1,4 @@
-import type { ObjectDatabase } from '../git/object-database.ts'
+import type { ObjectData, ObjectDatabase } from '../git/object-database.ts'
 import { MalformedObjectError } from '../git/object-errors.ts'
 import type { Oid } from '../git/oid.ts'
 import { parseTree, type TreeEntry } from '../git/tree.ts'
@@ -112,13 +112,19 @@ function visitNode(
   return visitor.file(executable, entry.oid)
 }
 
-async function visitLink(
+function visitLink(
   database: ObjectDatabase,
   tree: Oid,
   entry: TreeEntry,
   visitor: NarVisitor,
-): Promise<void> {
-  const { type, data } = await database.read(entry.oid, { maxSize: MAX_TARGET })
+): void | Promise<void> {
+  const link = database.readSmall(entry.oid, MAX_TARGET)
+  if (link !== undefined) return tellLink(tree, entry, link, visitor)
+  const reading = database.read(entry.oid, { maxSize: MAX_TARGET })
+  return reading.then((read) => tellLink(tree, entry, read, visitor))
+}
+
+function tellLink(tree: Oid, entry: TreeEntry, { type, data }: ObjectData, visitor: NarVisitor): void {
   if (type !== 'blob' || data.length === 0 || data.includes(0)) {
     throw new TreeNotPackageError(
       tree,
@@ -134,7 +140,8 @@ async function readEntries(
   oid: Oid,
   { root, strict }: { root: boolean; strict: boolean },
 ): Promise<NarEntry[]> {
-  const { type, data } = await database.read(oid, { maxSize: MAX_TREE_BYTES })
+  const { type, data } =
+    database.readSmall(oid, MAX_TREE_BYTES) ?? (await database.read(oid, { maxSize: MAX_TREE_BYTES }))
   if (type !== 'tree') throw new TreeNotPackageError(tree, `${oid} is a ${type}`)
   const entries: NarEntry[] = []
   let sorted = true

@@ -4,6 +4,7 @@ import {
   checkDeclaredSize,
   inflateExact,
   inflatePrefix,
+  inflateSmall,
   inflateStream,
   SYNC_INFLATE_SIZE,
   slices,
@@ -122,6 +123,27 @@ export class PackedObjects {
     const parts: Buffer[] = []
     for await (const part of this.#resolve(pack, chain, options)) parts.push(part)
     return { type: chain.type, data: parts.length === 1 ? parts[0]! : Buffer.concat(parts) }
+  }
+
+  /**
+   * The object at `offset` at once; `undefined` when it is a delta, or large.
+   *
+   * @throws CorruptPackError, CorruptPackIndexError, MalformedObjectError when it is damaged
+   */
+  readSmall(pack: Pack, offset: number, maxSize: number): ObjectData | undefined {
+    const { type, size, data } = loadEntry(pack, offset, SYNC_INFLATE_SIZE)
+    if (isDelta(type) || data === undefined || size > Math.min(SYNC_INFLATE_SIZE, maxSize)) return undefined
+    return { type, data: inflateSmall(data, size) }
+  }
+
+  /**
+   * Type of the object at `offset` at once; `undefined` when it is a delta.
+   *
+   * @throws CorruptPackError, CorruptPackIndexError, MalformedObjectError when it is damaged
+   */
+  wholeType(pack: Pack, offset: number): GitObjectType | undefined {
+    const { type } = loadEntry(pack, offset)
+    return isDelta(type) ? undefined : type
   }
 
   /**

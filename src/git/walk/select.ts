@@ -148,7 +148,8 @@ class Selector {
     const blobs: Buffer[] = []
     for (const oid of oids) {
       if (lenient && !this.#database.has(oid)) continue
-      await this.#turns.next()
+      const pause = this.#turns.next()
+      if (pause !== undefined) await pause
       const { target, type } = await this.#peel(oid, tags)
       if (type === 'commit') this.#addTo(commits, target)
       else if (type === 'tree') trees.push(target)
@@ -168,7 +169,7 @@ class Selector {
   /** What an object is, after all tags on the way to it have been added to `tags`. */
   async #peel(oid: Oid, tags: NumberList): Promise<{ target: Buffer; type: Exclude<GitObjectType, 'tag'> }> {
     let target = oidToBytes(oid)
-    let { type } = await this.#database.header(oid)
+    let type = this.#database.wholeType(oid) ?? (await this.#database.header(oid)).type
     while (type === 'tag') {
       this.#addTo(tags, target)
       const link = tagLink((await this.#read(target, 'tag', MAX_COMMIT_SIZE, false))!)
@@ -248,7 +249,9 @@ class Selector {
   ): Promise<Buffer | undefined> {
     const oid = id.toString('hex')
     try {
-      const found = await this.#database.read(oid, { ...this.#options, maxSize })
+      const found =
+        this.#database.readSmall(oid, maxSize) ??
+        (await this.#database.read(oid, { ...this.#options, maxSize }))
       if (found.type === type) return found.data
       throw new MalformedObjectError(`object ${oid} is a ${found.type} where a ${type} is named`)
     } catch (error) {
