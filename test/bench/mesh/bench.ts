@@ -67,7 +67,7 @@ export async function bench(options: Options, load: () => number, signal: AbortS
   const contenders: Contender[] = [
     peers(givers.all.slice(0, 1)),
     peers(givers.all),
-    new GitContender(place, gitSshd, gitPid, set, givers.repository),
+    new GitContender(place, gitSshd, gitPid, givers.repository),
     new NixSshContender(place, nixSshd, nixPid),
     new NginxContender(place, nginx, key.publicKey),
   ].filter(({ name }) => options.only === undefined || name.includes(options.only))
@@ -76,7 +76,7 @@ export async function bench(options: Options, load: () => number, signal: AbortS
     for (const each of givers.all) {
       await using contender = peers([each])
       await contender.prepare()
-      await contender.pull(set.roots)
+      await contender.pull(set)
       await settle(contender)
       progress('a giver is warm')
     }
@@ -85,7 +85,7 @@ export async function bench(options: Options, load: () => number, signal: AbortS
     contenders,
     async (contender) => {
       await contender.prepare()
-      const sample = await measure(contender, place, set.roots)
+      const sample = await measure(contender, place, set)
       progress(`${contender.name}: ${sample.seconds.toFixed(1)} s, ${sample.cpuSeconds.toFixed(1)} s of CPU`)
       await contender.check(set.closure.length)
       await settle(contender)
@@ -98,7 +98,7 @@ export async function bench(options: Options, load: () => number, signal: AbortS
   const update = await takeTurns(
     contenders,
     async (contender) => {
-      const sample = await measure(contender, place, next.roots)
+      const sample = await measure(contender, place, next)
       progress(`${contender.name}, B after A: ${sample.seconds.toFixed(1)} s`)
       await contender.check(set.closure.length + fresh.length)
       await settle(contender)

@@ -14,6 +14,13 @@ const NO_WORK = 0.1
 /** Seconds after which it is not waited for any more. */
 const LONGEST_REST = 90
 
+/** What is to be copied. */
+export interface Wanted {
+  readonly roots: readonly string[]
+  /** All store paths that the roots need, themselves among them. */
+  readonly closure: readonly { readonly path: string }[]
+}
+
 export interface Contender {
   readonly name: string
   /** Processes that give. */
@@ -22,8 +29,8 @@ export interface Contender {
   prepare(): Promise<void>
   /** Processes that take and that run already, for instance a node; those that `pull` starts are counted anyway. */
   takers(): readonly number[]
-  /** The measured part: copies what `roots` need. */
-  pull(roots: readonly string[]): Promise<void>
+  /** The measured part: copies what is wanted. */
+  pull(wanted: Wanted): Promise<void>
   /** Fails unless all of it has arrived; its packages are so many. */
   check(packages: number): Promise<void>
 }
@@ -40,7 +47,7 @@ export interface Sample {
 }
 
 /** Lets a contender pull once. */
-export async function measure(contender: Contender, place: Place, roots: readonly string[]): Promise<Sample> {
+export async function measure(contender: Contender, place: Place, wanted: Wanted): Promise<Sample> {
   // What the one before has left to be written is not this one's business, which may wait for the disk.
   await run('sync', [])
   const takers = contender.takers()
@@ -52,7 +59,7 @@ export async function measure(contender: Contender, place: Place, roots: readonl
   const sampler = setInterval(look, SAMPLE_INTERVAL)
   const before = place.wireBytes()
   try {
-    const cost = await measured(() => contender.pull(roots), [...contender.givers, ...takers])
+    const cost = await measured(() => contender.pull(wanted), [...contender.givers, ...takers])
     const after = place.wireBytes()
     look()
     const waiting = takers.reduce((sum, pid) => sum + peakMemory(pid), 0)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Nginx } from '../../support/nginx.ts'
 import { nixEnvironment } from '../../support/nix.ts'
 import { run } from '../../support/process.ts'
-import type { Contender } from './contender.ts'
+import type { Contender, Wanted } from './contender.ts'
 import type { Place } from './place.ts'
 import { checkStore } from './ssh.ts'
 
@@ -37,7 +37,7 @@ export class NginxContender implements Contender {
     return []
   }
 
-  async pull(roots: readonly string[]): Promise<void> {
+  async pull({ roots }: Wanted): Promise<void> {
     const keys = ['--option', 'require-sigs', 'true', '--option', 'trusted-public-keys', this.#publicKey]
     const command = [
       'nix',

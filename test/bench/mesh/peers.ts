@@ -5,7 +5,7 @@ import { Gachix, type GachixNode } from '../../support/gachix.ts'
 import { run, until } from '../../support/process.ts'
 import { NODE_FLAGS } from '../node-flags.ts'
 import type { PackageSet } from '../package-set.ts'
-import type { Contender } from './contender.ts'
+import type { Contender, Wanted } from './contender.ts'
 import type { Place } from './place.ts'
 
 /** Nodes that give. */
@@ -142,7 +142,7 @@ export class PeersContender implements Contender, AsyncDisposable {
     return [this.#node!.child.pid!]
   }
 
-  async pull(roots: readonly string[]): Promise<void> {
+  async pull({ roots }: Wanted): Promise<void> {
     await patiently(this.#gachix!, ['sync', ...roots])
   }
 

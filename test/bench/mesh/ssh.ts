@@ -9,7 +9,7 @@ import { run } from '../../support/process.ts'
 import { type Sshd, startSshd } from '../../support/sshd.ts'
 import type { PackageSet } from '../package-set.ts'
 import { childrenOf } from '../process-stats.ts'
-import type { Contender } from './contender.ts'
+import type { Contender, Wanted } from './contender.ts'
 import type { Place } from './place.ts'
 
 const PATIENCE = 3600_000
@@ -56,7 +56,7 @@ abstract class SshContender implements Contender {
     return []
   }
 
-  abstract pull(roots: readonly string[]): Promise<void>
+  abstract pull(wanted: Wanted): Promise<void>
   abstract check(packages: number): Promise<void>
 
   /** Runs a program on the taker's host. */
@@ -73,12 +73,10 @@ abstract class SshContender implements Contender {
 /** `git fetch` of a closure's refs into a bare repository. */
 export class GitContender extends SshContender {
   readonly name = 'git fetch, ssh'
-  readonly #set: PackageSet
   readonly #repository: string
 
-  constructor(place: Place, sshd: Sshd, pid: number, set: PackageSet, repository: string) {
+  constructor(place: Place, sshd: Sshd, pid: number, repository: string) {
     super(place, sshd, pid)
-    this.#set = set
     this.#repository = repository
   }
 
@@ -87,10 +85,9 @@ export class GitContender extends SshContender {
     await run('git', ['init', '-q', '--bare', this.folder])
   }
 
-  async pull(roots: readonly string[]): Promise<void> {
-    const closure = await this.#set.store.closure(roots)
+  async pull({ closure }: Wanted): Promise<void> {
     const { host, port, user, clientKey, program } = this.sshd
-    const refs = closure.map((path) => `refs/${hashPart(path)}/*`)
+    const refs = closure.map(({ path }) => `refs/${hashPart(path)}/*`)
     const url = `ssh://${user}@${host}:${port}${this.#repository}`
     const command = [
       'git',
@@ -129,7 +126,7 @@ export class NixSshContender extends SshContender {
     }
   }
 
-  async pull(roots: readonly string[]): Promise<void> {
+  async pull({ roots }: Wanted): Promise<void> {
     const { host, user } = this.sshd
     const command = ['nix', 'copy', '--no-check-sigs', '--from', `ssh-ng://${user}@${host}`]
     await this.onTaker([...command, '--to', join(this.folder, 'root'), ...roots], this.#env)
