@@ -49,6 +49,10 @@ export async function publishTo(
 export interface Faults {
   /** Thrown instead of connecting, while set. */
   unreachable?: Error
+  /** Thrown instead of saying what packages there are, while set. */
+  packages?: Error
+  /** Sends narinfos by themselves: a source that has this is one that can. */
+  narinfos?: NonNullable<RepositorySession['narinfos']>
   /** Changes the bytes of every pack; `call` counts from 0. */
   pack?: (chunks: AsyncIterable<Uint8Array>, request: FetchRequest, call: number) => AsyncIterable<Uint8Array>
 }
@@ -85,10 +89,12 @@ export class WatchedSource implements RepositorySource {
       get bytesSent() {
         return session.bytesSent
       },
-      packages: (hashes, abort) => {
+      packages: async (hashes, abort) => {
         this.questions++
+        if (faults.packages !== undefined) throw faults.packages
         return session.packages(hashes, abort)
       },
+      ...(faults.narinfos && { narinfos: faults.narinfos }),
       list: (abort) => session.list(abort),
       fetch: (request, abort) => {
         const call = requests.push(request) - 1

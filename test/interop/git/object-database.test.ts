@@ -24,6 +24,13 @@ async function assertEqualsGit(database: ObjectDatabase, fixture: GitFixture): P
     const stream = await database.stream(oid)
     assert.deepEqual([stream.type, stream.size], [type, data.length])
     assert.ok((await bytesOf(stream.chunks)).equals(data))
+    const small = database.readSmall(oid, 1024 * 1024)
+    if (small !== undefined) {
+      assert.equal(small.type, type)
+      assert.ok(small.data.equals(data), `${type} ${oid} at once`)
+      if (data.length > 0) assert.equal(database.readSmall(oid, data.length - 1), undefined)
+    }
+    assert.ok([type, undefined].includes(database.wholeType(oid)))
     const deflated = database.deflated(oid)
     if (deflated !== undefined) assert.deepEqual([deflated.type, deflated.size], [type, data.length])
   }

@@ -69,6 +69,26 @@ test('what lies in packs of our own goes out byte for byte', async (t) => {
   assert.ok(pack.equals(await readFile(path)))
 })
 
+test('chunks whose memory is used again say the same', async (t) => {
+  const place = await PackPlace.create(t)
+  const { oids } = await place.write([noise(700_000, 1), prose(100_000, 2), Buffer.from('x')], 10)
+  await place.fixture.hashObject(noise(900_000, 3))
+  const database = await databaseOf(t, place.fixture)
+  const all = selection([...oids, ...(await place.fixture.oids()).filter((oid) => !oids.includes(oid))])
+  const own = await collect(sendPack(database, all))
+  const parts: Buffer[] = []
+  const memory = new Set<ArrayBufferLike>()
+  for await (const chunk of sendPack(database, all, { reuse: true })) {
+    parts.push(Buffer.from(chunk))
+    memory.add(chunk.buffer)
+  }
+  assert.ok(Buffer.concat(parts).equals(own))
+  assert.ok(
+    parts.length >= 6 && memory.size < parts.length,
+    `${parts.length} chunks in ${memory.size} places`,
+  )
+})
+
 test('a pack that is removed meanwhile is read to its end', async (t) => {
   const place = await PackPlace.create(t)
   const { oids, path } = await place.write([noise(3_000_000, 1), noise(2_000_000, 2)], 10)

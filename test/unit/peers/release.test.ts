@@ -6,7 +6,7 @@ import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
 import { Uint8ArrayList } from 'uint8arraylist'
 import { releaseAlone } from '../../../src/peers/streams/release.ts'
 import { decryptAndRelease, encryptAndRelease } from '../../../src/peers/swarm/encryption.ts'
-import { giveUp } from '../../../src/util/release.ts'
+import { giveUp, isGivenUp } from '../../../src/util/release.ts'
 
 const KIBIBYTE = 1024
 const KEY = randomBytes(32)
@@ -92,6 +92,29 @@ describe('encrypting', () => {
     const second = encrypt(sent.subarray(60_000))
     assert.equal(sent.length, 0)
     assert.deepEqual(Buffer.concat([decrypted(first), decrypted(second)]), Buffer.concat([header, data]))
+  })
+
+  it('gives back part of a memory to whom it came from, once its last byte was encrypted', () => {
+    const memory = randomBytes(100_000)
+    const done: Uint8Array[] = []
+    const sent = giveUp(memory.subarray(0, 50_000), (bytes) => done.push(bytes))
+    encryptAndRelease(sent.subarray(0, 40_000), NONCE, NOTHING, KEY)
+    assert.equal(done.length, 0)
+    encryptAndRelease(sent.subarray(40_000), NONCE, NOTHING, KEY)
+    assert.deepEqual(
+      done.map(({ buffer }) => buffer),
+      [memory.buffer],
+    )
+    encryptAndRelease(sent, NONCE, NOTHING, KEY)
+    assert.equal(done.length, 1)
+  })
+
+  it('gives up what comes of it, but for a handshake', () => {
+    const text = new Uint8ArrayList(randomBytes(30_000))
+    const [ciphertext] = [...(encryptAndRelease(text, NONCE, NOTHING, KEY) as Uint8ArrayList)]
+    assert.ok(isGivenUp(ciphertext!))
+    const [hashed] = [...(encryptAndRelease(text, NONCE, Buffer.alloc(32), KEY) as Uint8ArrayList)]
+    assert.ok(!isGivenUp(hashed!))
   })
 
   it('keeps all else, and what shares its memory with others', () => {

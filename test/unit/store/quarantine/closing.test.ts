@@ -69,3 +69,35 @@ describe('a quarantine that cannot be cleaned up', () => {
     await (await GitPackageStore.open({ path: store.gitDir })).close()
   })
 })
+
+describe('a quarantine that is made ready', () => {
+  it('is there for who uses it, and stays until nobody is about to', async (t) => {
+    const { store } = await place(t)
+    let opened = 0
+    const shared = new SharedQuarantine((name) => {
+      opened++
+      return store.quarantine(name)
+    })
+    const release = shared.prepare()
+    const first = await shared.use(async (quarantine) => quarantine)
+    assert.equal(await shared.use(async (quarantine) => quarantine), first)
+    assert.equal(opened, 1)
+    await release()
+    assert.notEqual(await shared.use(async (quarantine) => quarantine), first)
+    assert.equal(opened, 2)
+    await store.close()
+  })
+
+  it('that cannot be opened fails whoever uses it, and nobody else', async () => {
+    const shared = new SharedQuarantine(async () => {
+      throw new Error('no room')
+    })
+    const release = shared.prepare()
+    await assert.rejects(
+      shared.use(async () => {}),
+      /no room/,
+    )
+    await release()
+    await shared.prepare()()
+  })
+})

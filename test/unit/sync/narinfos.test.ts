@@ -1,0 +1,91 @@
+/** Plans from sources that send narinfos by themselves: no pack is made of them, and one that is not what was announced counts for nothing. */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import type { SentNarInfo } from '../../../src/store/api.ts'
+import { sampleClosure } from '../../support/packages.ts'
+import { run } from '../../support/process.ts'
+import { publishTo, Replica, WatchedSource } from '../../support/replica.ts'
+
+const CLOSURE = sampleClosure()
+const HASHES = CLOSURE.map(({ info }) => info.storePath.hash)
+const ROOT = HASHES.at(-1)!
+
+let folder: string
+let repository: string
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gachix-narinfos-'))
+  repository = join(folder, 'cache')
+  await publishTo(repository, CLOSURE)
+})
+after(() => rm(folder, { recursive: true, force: true }))
+
+async function narinfo(hash: string): Promise<SentNarInfo> {
+  return { hash, blob: await run('git', ['-C', repository, 'cat-file', 'blob', `refs/${hash}/narinfo`]) }
+}
+
+/** A source that sends narinfos as the repository has them, changed by the test. */
+function sending(change: (sent: SentNarInfo) => SentNarInfo | undefined = (sent) => sent): WatchedSource {
+  const source = new WatchedSource('origin', repository)
+  source.faults.narinfos = async function* (hashes) {
+    for (const hash of hashes) {
+      const sent = change(await narinfo(hash))
+      if (sent !== undefined) yield sent
+    }
+  }
+  return source
+}
+
+describe('narinfos that come by themselves', () => {
+  test('are all that a plan takes: packs have commits, trees and files', async () => {
+    const source = sending()
+    await using replica = await Replica.open([{ source, kind: 'peer' }])
+    const { added } = await replica.puller.pull([ROOT])
+    assert.equal(added, CLOSURE.length)
+    const oids = await run('git', [
+      ...['-C', repository, 'for-each-ref', '--format=%(objectname)', 'refs/*/narinfo'],
+    ])
+    const narinfos = oids.toString().trim().split('\n')
+    assert.equal(narinfos.length, CLOSURE.length)
+    assert.deepEqual(
+      source.wants.filter((oid) => narinfos.includes(oid)),
+      [],
+    )
+  })
+
+  const UNSENT = { code: 'ERR_NARINFO_NOT_SENT', message: /announced and did not come/ }
+  const changed = ({ hash, blob }: SentNarInfo) => ({
+    hash,
+    blob: Buffer.concat([blob, Buffer.from('Deriver: x.drv\n')]),
+  })
+
+  for (const [name, change] of [
+    ['with another id than was announced', changed],
+    ['left out', () => undefined],
+    ['of another package in their place', ({ blob }: SentNarInfo) => ({ hash: HASHES[0]!, blob })],
+  ] as const) {
+    test(`${name}, they are as good as none, and the source is known for it`, async () => {
+      const source = sending((sent) => (sent.hash === ROOT ? change(sent) : sent))
+      await using replica = await Replica.open([{ source, kind: 'peer' }])
+      await assert.rejects(replica.puller.pull([ROOT]), UNSENT)
+      assert.deepEqual(replica.verdicts, [['origin', 'did not have it']])
+      assert.equal(replica.store.hasClosure(ROOT), false)
+    })
+  }
+
+  test('that nobody has signed who is trusted are refused as ever', async () => {
+    const source = sending()
+    await using replica = await Replica.open([{ source, kind: 'peer', trust: { publicKeys: [] } }])
+    await assert.rejects(replica.puller.pull([ROOT]), { code: 'ERR_UNTRUSTED' })
+  })
+
+  test('do not hide that the source could not say what it has', async () => {
+    const source = sending()
+    source.faults.packages = new Error('out of order')
+    await using replica = await Replica.open([{ source, kind: 'peer' }])
+    await assert.rejects(replica.puller.pull([ROOT]), /out of order/)
+  })
+})
