@@ -18,8 +18,10 @@ export const REFUSAL_BURST = 100
 export const MAX_PACES = 1024
 /** A full frame of data with what stands before it. */
 export const FRAME_SIZE = MAX_FRAME_DATA + 8
-/** One write: four full frames, which with the multiplexer's header fit four messages of Noise. */
-export const WRITE_SIZE = 4 * FRAME_SIZE
+/** Full frames that go out with one write: with the multiplexer's header they fit as many messages of Noise. */
+const FRAMES_A_WRITE = 4
+/** Bytes of one write. */
+export const WRITE_SIZE = FRAMES_A_WRITE * FRAME_SIZE
 /** Writes whose memory waits to be used again, of all transfers. */
 export const FREE_WRITES = 8
 /** The receiver of a transfer grants more once it has taken in so much: a quarter of the window. */
