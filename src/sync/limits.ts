@@ -97,7 +97,7 @@ const LARGEST_NARINFO = 2 * 1024 * 1024
 /** Bytes that deflate adds to what it cannot shrink, with the header of the pack entry. */
 const ENTRY_OVERHEAD = 64
 
-/** What a pack of narinfo blobs may cost. */
+/** What narinfo blobs may cost, in a pack or by themselves. */
 export function narinfoLimits(count: number): ReceiveLimits {
   return limits(count, Math.min(count * LARGEST_NARINFO, count * AVERAGE_NARINFO + 16 * 1024 * 1024))
 }

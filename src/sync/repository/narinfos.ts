@@ -15,6 +15,13 @@ export class NarInfoNotSentError extends GachixError {
   }
 }
 
+/** A source sends more than so many narinfos can have. */
+export class NarInfosTooLargeError extends GachixError {
+  constructor(most: number) {
+    super('ERR_BUDGET_EXCEEDED', `the narinfos are refused: they have more than the ${most} bytes allowed`)
+  }
+}
+
 /** What a repository announces of packages, by their hash parts. */
 export type Announcements = ReadonlyMap<string, RemotePackage>
 
@@ -30,14 +37,20 @@ export interface RemoteNarInfo {
  * another id, is left out.
  *
  * @param asking for the announcements, at the same time
+ * @param most bytes that may come
+ * @throws NarInfosTooLargeError, what either of the two throws
  */
 export async function* streamNarInfos(
   narinfos: AsyncIterable<SentNarInfo>,
   asking: Promise<Announcements>,
+  most: number,
 ): AsyncGenerator<RemoteNarInfo, void> {
   // Whoever asked is told of its failure.
   asking.catch(() => {})
+  let bytes = 0
   for await (const { hash, blob } of narinfos) {
+    bytes += blob.length
+    if (bytes > most) throw new NarInfosTooLargeError(most)
     const remote = (await asking).get(hash)
     if (remote !== undefined && hashObject('blob', blob) === remote.narinfo)
       yield { remote, read: async () => blob }

@@ -7,7 +7,7 @@ import type { AbortOptions } from '../../util/lifecycle.ts'
 import { checkTrust, UntrustedPackageError } from '../admit/trust.ts'
 import { vouchedFor } from '../admit/vouched-for.ts'
 import type { Claims } from '../claims.ts'
-import { PACKAGES_A_REQUEST } from '../limits.ts'
+import { narinfoLimits, PACKAGES_A_REQUEST } from '../limits.ts'
 import { SourceFailedError } from '../pull/errors.ts'
 import { inBatches } from '../repository/batches.ts'
 import type { Announced } from '../repository/giver.ts'
@@ -211,7 +211,8 @@ export class RepositoryLink implements SourceLink {
       }
     }
     const sent = session.narinfos?.(hashes, options)
-    if (sent !== undefined) await take(streamNarInfos(sent, asking))
+    const most = narinfoLimits(hashes.length).inflatedBytes
+    if (sent !== undefined) await take(streamNarInfos(sent, asking, most))
     const there = await asking
     if (sent === undefined && there.size > 0)
       await quarantine.use((opened) =>

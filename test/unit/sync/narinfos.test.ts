@@ -82,6 +82,25 @@ describe('narinfos that come by themselves', () => {
     await assert.rejects(replica.puller.pull([ROOT]), { code: 'ERR_UNTRUSTED' })
   })
 
+  test('longer than narinfos can be are not read to their end, and the source has lied', async () => {
+    const padding = Buffer.from('x'.repeat(2 * 1024 * 1024 - 4096))
+    let sent = 0
+    const source = sending(({ hash }) => {
+      sent++
+      return { hash, blob: padding }
+    })
+    const narinfos = source.faults.narinfos!
+    source.faults.narinfos = (hashes, options) =>
+      narinfos(
+        Array.from({ length: 100 }, () => hashes[0]!),
+        options,
+      )
+    await using replica = await Replica.open([{ source, kind: 'peer' }])
+    await assert.rejects(replica.puller.pull([ROOT]), { code: 'ERR_BUDGET_EXCEEDED' })
+    assert.ok(sent < 10, `${sent} were read`)
+    assert.deepEqual(replica.verdicts, [['origin', 'lied']])
+  })
+
   test('do not hide that the source could not say what it has', async () => {
     const source = sending()
     source.faults.packages = new Error('out of order')
