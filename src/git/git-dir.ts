@@ -15,25 +15,25 @@ export async function findGitDir(path: string): Promise<string | undefined> {
   if (await isGitDir(absolute)) return absolute
   const inside = join(absolute, '.git')
   if (await isGitDir(inside)) return inside
-  const pointer = await readSmall(inside)
+  const pointer = await readIfFile(inside)
   if (pointer === undefined || !pointer.startsWith('gitdir:')) return undefined
   const target = resolve(absolute, pointer.slice('gitdir:'.length).trim())
   if (await isGitDir(target)) return target
-  const common = await readSmall(join(target, 'commondir'))
+  const common = await readIfFile(join(target, 'commondir'))
   if (common === undefined) return undefined
   const main = resolve(target, common.trim())
   return (await isGitDir(main)) ? main : undefined
 }
 
 async function isGitDir(path: string): Promise<boolean> {
-  const head = await readSmall(join(path, 'HEAD'))
+  const head = await readIfFile(join(path, 'HEAD'))
   if (head === undefined || !VALID_HEAD.test(head)) return false
   const parts = await Promise.all(['objects', 'refs'].map((name) => ifPresent(stat(join(path, name)))))
   return parts.every((part) => part?.isDirectory() === true)
 }
 
 /** Content of a file of a line or two; `undefined` when there is none, or a directory. */
-export async function readSmall(path: string): Promise<string | undefined> {
+export async function readIfFile(path: string): Promise<string | undefined> {
   try {
     return await ifPresent(readFile(path, 'utf8'))
   } catch (error) {

@@ -3,7 +3,7 @@ import { access, constants, mkdir, open, readdir, rm, stat } from 'node:fs/promi
 import { join, resolve } from 'node:path'
 import git from 'isomorphic-git'
 import { ifPresent, isSystemError, syncDirectory } from './durable-file.ts'
-import { findGitDir, readSmall } from './git-dir.ts'
+import { findGitDir, readIfFile } from './git-dir.ts'
 import { checkFormat, setMissingSettings } from './repository-config.ts'
 import { NotARepositoryError, RepositoryPermissionError } from './repository-errors.ts'
 
@@ -109,8 +109,8 @@ async function isEmptyOrUnfinished(path: string): Promise<boolean> {
   const names = await ifPresent(readdir(path))
   if (names === undefined || !names.every((name) => SKELETON.has(name))) return false
   if (names.length === 0) return true
-  if (await readSmall(join(path, 'HEAD'))) return false
-  const config = (await readSmall(join(path, 'config'))) ?? ''
+  if (await readIfFile(join(path, 'HEAD'))) return false
+  const config = (await readIfFile(join(path, 'config'))) ?? ''
   if (config !== '' && !config.startsWith('[core]')) return false
   // The first directories come before `objects`, all files after it.
   const mayHaveFiles = names.includes('objects')

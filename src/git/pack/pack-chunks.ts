@@ -1,9 +1,15 @@
 import { createHash } from 'node:crypto'
+import { ChunkPool } from '../../util/chunk-pool.ts'
 
 /**
  * Length of a chunk: the payload of four side-band packets, and less than 256 KiB also with their headers.
  */
 const CHUNK_SIZE = 4 * 65_515
+
+/** Chunks of all packs that wait to be used again. */
+const FREE_CHUNKS = 8
+
+const memory = new ChunkPool(CHUNK_SIZE, FREE_CHUNKS)
 
 /** Collects the bytes of a pack that is sent into chunks, and makes its checksum. */
 export class PackChunks {
@@ -12,7 +18,6 @@ export class PackChunks {
   #used = 0
   readonly #ready: Buffer[] = []
   readonly #reuse: boolean
-  readonly #free: Buffer[] = []
 
   /** @param reuse whether the memory of a chunk is used again when the next one is asked for */
   constructor(reuse: boolean) {
@@ -22,7 +27,7 @@ export class PackChunks {
   /** Adds bytes. They are copied. */
   write(bytes: Uint8Array): void {
     for (let offset = 0; offset < bytes.length; ) {
-      this.#chunk ??= this.#free.pop() ?? Buffer.allocUnsafeSlow(CHUNK_SIZE)
+      this.#chunk ??= this.#reuse ? memory.take() : Buffer.allocUnsafeSlow(CHUNK_SIZE)
       const length = Math.min(CHUNK_SIZE - this.#used, bytes.length - offset)
       this.#chunk.set(length === bytes.length ? bytes : bytes.subarray(offset, offset + length), this.#used)
       this.#used += length
@@ -35,7 +40,7 @@ export class PackChunks {
   *ready(): Generator<Buffer, void> {
     for (let chunk = this.#ready.shift(); chunk !== undefined; chunk = this.#ready.shift()) {
       yield chunk
-      if (this.#reuse && chunk.buffer.byteLength === CHUNK_SIZE) this.#free.push(Buffer.from(chunk.buffer))
+      if (this.#reuse) memory.give(chunk)
     }
   }
 

@@ -8,10 +8,10 @@ import type { SendPlan } from './send-plan.ts'
 const PIECE_SIZE = 256 * 1024
 /** Bytes that are read and dropped, rather than beginning another read. */
 const LARGEST_GAP = 8 * 1024
-/** Reads under way while a piece is used. */
+/** Pieces that are read, or being read, while one is used. */
 const READS_AHEAD = 2
 
-/** Of all that are sent: they come from one disk. */
+/** Of all packs that are sent: they come from one disk. */
 const reads = new PackReads()
 
 /** A part of an entry within a piece. */

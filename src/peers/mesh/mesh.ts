@@ -283,14 +283,14 @@ export class Mesh implements Startable {
   }
 
   #makeContext(): ExchangeContext {
-    const reclaim = createReclaimer()
+    // What comes is given back as it is read, and what is sent as it is encrypted, but for the copies that a pre-shared key takes.
+    const reclaim = this.#init.preSharedKey === undefined ? () => {} : createReclaimer()
     return {
       logger: this.#init.logger,
       stopping: this.#stopping.signal,
       open: (peer, protocol, options) => this.#swarm.open(peer, protocol, options),
       penalize: (peer, offence, details) => this.#penalize(peer, offence, details),
       count: (peer, received, sent) => {
-        // What comes is given back as it is read.
         reclaim(sent)
         if (received > 0) this.#heartbeat.heard(peer)
         const record = this.#book.get(peer)

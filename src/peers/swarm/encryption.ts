@@ -48,7 +48,7 @@ export const decryptAndRelease: Crypto['chaCha20Poly1305Decrypt'] = (ciphertext,
 
 /**
  * Encrypts, and gives back what was given up for it: see `giveUp`. What is sent is encrypted in its order. What comes of it is given up as
- * well: nobody has it but the socket.
+ * well: nobody has it but the socket, or what encrypts it once more under a pre-shared key, and leaves it to the collector.
  */
 export const encryptAndRelease: Crypto['chaCha20Poly1305Encrypt'] = (plaintext, nonce, ad, key) => {
   const ciphertext = defaultCrypto.chaCha20Poly1305Encrypt(plaintext, nonce, ad, prepare(key, plaintext))

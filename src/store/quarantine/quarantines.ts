@@ -42,13 +42,13 @@ export class Quarantines {
       throw new QuarantineInUseError(name)
     }
     this.#open.set(name, undefined)
-    this.#receiver.wake()
     const closed = (): void => {
       this.#open.delete(name)
       onClose()
     }
     const { ownDir, records, maxBytes, logger } = this.#options
     try {
+      this.#receiver.wake()
       const objects = await QuarantineObjects.open({
         folder: new QuarantineFolder(quarantineRoot(ownDir), name),
         receiver: this.#receiver,

@@ -10,6 +10,9 @@ import { TolerantPull } from '../pull/tolerant-pull.ts'
 import type { SourceLink } from '../source/link.ts'
 import { Postponed } from './postponed.ts'
 
+/** Nobody could give the package, and somebody may be able to later. */
+const NOT_NOW: ReadonlySet<string> = new Set(['ERR_PACKAGE_UNAVAILABLE', 'ERR_NARINFO_NOT_SENT'])
+
 export interface FollowerComponents {
   readonly store: PackageStore
   readonly puller: Puller
@@ -87,7 +90,7 @@ export class Follower implements Startable {
       from: links(),
       onEvent: (event) => {
         if (event.type !== 'skipped') return
-        if (event.code === 'ERR_PACKAGE_UNAVAILABLE') unavailable.set(event.path, event.message)
+        if (NOT_NOW.has(event.code)) unavailable.set(event.path, event.message)
         else logger.warn({ code: event.code }, `left out: ${event.message}`)
       },
     })

@@ -79,26 +79,26 @@ export class Puller {
   async pull(roots: readonly string[], options: PullOptions = {}): Promise<PullResult> {
     const { store, links } = this.#components
     const from = options.from ?? links()
-    const isMissing = roots.some((hash) => !store.hasClosure(hash))
-    const prepared = isMissing ? from.map((link) => link.prepare?.()) : []
-    const release = () => Promise.all(prepared.map((leave) => leave?.()))
+    const ready = prepare(from, (link) => roots.some((hash) => !store.hasClosure(hash) && link.mayHave(hash)))
     let result: PullResult
     try {
-      result = await this.#pull(roots, from, options)
+      result = await this.#pull(roots, from, ready, options)
     } catch (error) {
       // Why the pull failed says more than that something could not be cleaned up after it.
-      await release().catch(() => {})
+      await ready().catch(() => {})
       throw error
     }
-    await release().catch((cause) => {
+    await ready().catch((cause) => {
       throw new CannotStoreError(cause)
     })
     return result
   }
 
+  /** @param ready says that the first that is fetched is on its way: whoever fetches it has what was prepared */
   async #pull(
     roots: readonly string[],
     from: readonly SourceLink[],
+    ready: () => Promise<void>,
     options: PullOptions,
   ): Promise<PullResult> {
     const { store } = this.#components
@@ -153,7 +153,7 @@ export class Puller {
         const own = claimed(plan, claim.mine, store)
         // Those who should have fetched the rest have failed: their part has to be planned as well.
         if (own === undefined) continue
-        await this.#execute(own, progress, sources, options)
+        await this.#execute(own, progress, sources, ready, options)
       } catch (error) {
         throwIfAborted(options.signal)
         if (!(error instanceof RunFailedError)) throw error
@@ -184,6 +184,7 @@ export class Puller {
     planned: readonly Planned[],
     progress: PullProgress,
     sources: Record<string, number>,
+    ready: () => Promise<void>,
     options: PullOptions,
   ): Promise<void> {
     for (const { packages } of intoRuns(planned)) {
@@ -191,7 +192,7 @@ export class Puller {
       const { link } = packages[0]!
       const { name } = link.source
       try {
-        await link.fetch(
+        const fetching = link.fetch(
           packages.map(({ found }) => found),
           sharedBy(packages),
           {
@@ -209,10 +210,23 @@ export class Puller {
             },
           },
         )
+        // Should it fail, whoever pulls is told.
+        ready().catch(() => {})
+        await fetching
       } catch (cause) {
         throw new RunFailedError(link, packages[0]!.found.info.storePath.hash, cause)
       }
     }
+  }
+}
+
+/** Has links make ready what fetching will need. @returns lets all of it go, once, however often it is called */
+function prepare(links: readonly SourceLink[], isOfUse: (link: SourceLink) => boolean): () => Promise<void> {
+  const prepared = links.filter(isOfUse).map((link) => link.prepare?.())
+  let left: Promise<void> | undefined
+  return () => {
+    left ??= Promise.all(prepared.map((leave) => leave?.())).then(() => {})
+    return left
   }
 }
 

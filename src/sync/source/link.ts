@@ -75,7 +75,7 @@ export interface SourceLink {
    * @throws GachixError when the source cannot answer
    */
   find(hashes: readonly string[], options: AbortOptions): Promise<Findings>
-  /** Makes ready what fetching needs, while it is found out what there is to fetch. @returns says that nothing more is fetched */
+  /** Makes ready what fetching needs, while it is found out what there is to fetch. @returns says that fetching has begun, or will not */
   prepare?(): () => Promise<void>
   /**
    * Fetches, proves and publishes packages, references first; what they refer to beside each other is published.

@@ -210,20 +210,36 @@ export class RepositoryLink implements SourceLink {
         }
       }
     }
-    const sent = session.narinfos?.(hashes, options)
-    const most = narinfoLimits(hashes.length).inflatedBytes
-    if (sent !== undefined) await take(streamNarInfos(sent, asking, most))
+    const stream = (wanted: readonly string[]): Promise<void> => {
+      const most = narinfoLimits(wanted.length).inflatedBytes
+      return take(streamNarInfos(session.narinfos!(wanted, options), asking, most))
+    }
+    const isSelfSent = session.narinfos !== undefined
+    let failure: { readonly error: unknown } | undefined
+    if (isSelfSent)
+      await stream(hashes).catch((error: unknown) => {
+        failure = { error }
+      })
     const there = await asking
-    if (sent === undefined && there.size > 0)
+    // Whoever has nothing need not say it twice.
+    if (failure !== undefined && there.size > 0) throw failure.error
+    const lacking = () =>
+      [...there.values()].flatMap(({ hash, commit }) =>
+        commit === undefined || read.has(hash) ? [] : [hash],
+      )
+    // What was published between the two answers has its narinfo now.
+    if (isSelfSent) {
+      const late = lacking()
+      if (late.length > 0) await stream(late)
+    } else if (there.size > 0)
       await quarantine.use((opened) =>
         take(fetchNarInfos(session, there, { quarantine: opened, claims }, options)),
       )
-    for (const hash of there.keys()) {
-      if (read.has(hash)) continue
-      const error = new SourceFailedError(name, new NarInfoNotSentError(hash))
-      this.judge(hash, 'did not have it', error.message)
-      refused.push(error)
-    }
+    const unsent = lacking().map((hash) => new SourceFailedError(name, new NarInfoNotSentError(hash)))
+    refused.push(...unsent)
+    // Once a question, as for what was promised.
+    const [first] = lacking()
+    if (first !== undefined) this.judge(first, 'did not have it', unsent[0]!.message)
   }
 
   /** @throws NarInfoError, UntrustedPackageError */

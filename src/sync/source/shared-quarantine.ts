@@ -29,18 +29,22 @@ export class SharedQuarantine {
 
   /** Opens it for those who are about to use it. That it cannot be opened is said to them. @returns lets it go again */
   prepare(): () => Promise<void> {
-    const [opened, release] = this.#hold()
-    opened.catch(() => {})
+    const [, release] = this.#hold()
     return release
   }
 
   #hold(): [opened: Promise<Quarantine>, release: () => Promise<void>] {
     this.#users++
     this.#opened ??= this.#closing.then(() => this.#open(NAME))
+    const opened = this.#opened
+    // Whoever comes next tries anew.
+    opened.catch(() => {
+      if (this.#opened === opened) this.#opened = undefined
+    })
     const release = async (): Promise<void> => {
       if (--this.#users === 0) await this.#close()
     }
-    return [this.#opened, release]
+    return [opened, release]
   }
 
   async #close(): Promise<void> {

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { SentNarInfo } from '../../../src/store/api.ts'
-import { sampleClosure } from '../../support/packages.ts'
+import { TolerantPull } from '../../../src/sync/pull/tolerant-pull.ts'
+import { file, makePackage, sampleClosure } from '../../support/packages.ts'
 import { run } from '../../support/process.ts'
 import { publishTo, Replica, WatchedSource } from '../../support/replica.ts'
 
@@ -75,6 +76,57 @@ describe('narinfos that come by themselves', () => {
       assert.equal(replica.store.hasClosure(ROOT), false)
     })
   }
+
+  test('that were published between the two answers are asked for again', async () => {
+    let isThere = false
+    const source = sending((sent) => {
+      if (sent.hash !== ROOT || isThere) return sent
+      isThere = true
+      return undefined
+    })
+    await using replica = await Replica.open([{ source, kind: 'peer' }])
+    const { added } = await replica.puller.pull([ROOT])
+    assert.equal(added, CLOSURE.length)
+    assert.deepEqual(
+      replica.verdicts.filter(([, verdict]) => verdict !== 'delivered'),
+      [],
+    )
+  })
+
+  test('of many packages that are left out count against the source once', async () => {
+    const source = sending(() => undefined)
+    await using replica = await Replica.open([{ source, kind: 'peer' }])
+    await assert.rejects(replica.puller.pull(HASHES), UNSENT)
+    assert.deepEqual(replica.verdicts, [['origin', 'did not have it']])
+  })
+
+  test('that cannot be sent do not matter where nothing is there', async () => {
+    const source = sending()
+    source.faults.narinfos = async function* () {
+      yield* []
+      throw new Error('too busy')
+    }
+    await using replica = await Replica.open([{ source, kind: 'peer' }])
+    const unknown = makePackage('unknown', file('x')).info.storePath.hash
+    await assert.rejects(replica.puller.pull([unknown]), { code: 'ERR_PACKAGE_UNAVAILABLE' })
+    await assert.rejects(replica.puller.pull([ROOT]), /too busy/)
+  })
+
+  test('that do not come for one package keep no other from coming, where many are pulled', async () => {
+    const [lost] = HASHES
+    const source = sending((sent) => (sent.hash === lost ? undefined : sent))
+    await using replica = await Replica.open([{ source, kind: 'peer' }])
+    const skipped: string[] = []
+    const pulling = new TolerantPull(replica.puller, {
+      onEvent: (event) => {
+        if (event.type === 'skipped') skipped.push(event.path)
+      },
+    })
+    await pulling.pull(HASHES)
+    const needLost = CLOSURE.filter(({ info }) => !replica.store.hasClosure(info.storePath.hash))
+    assert.ok(needLost.length > 0 && needLost.length < CLOSURE.length)
+    assert.deepEqual(skipped.toSorted(), needLost.map(({ info }) => info.storePath.hash).toSorted())
+  })
 
   test('that nobody has signed who is trusted are refused as ever', async () => {
     const source = sending()

@@ -46,7 +46,7 @@ interface Receiving {
   readonly reject: (error: unknown) => void
 }
 
-/** Takes in packs, and hashes NARs as they come, on a thread of its own, which starts when there is something to do. */
+/** Takes in packs, and hashes NARs as they come, on a thread of its own, which starts when there is something to do, or soon will be. */
 export class ReceiverThread {
   #worker: Worker | undefined
   readonly #receiving = new Map<number, Receiving>()

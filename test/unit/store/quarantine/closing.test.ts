@@ -88,16 +88,22 @@ describe('a quarantine that is made ready', () => {
     await store.close()
   })
 
-  it('that cannot be opened fails whoever uses it, and nobody else', async () => {
-    const shared = new SharedQuarantine(async () => {
-      throw new Error('no room')
+  it('that cannot be opened fails whoever uses it, and nobody else, and can be opened later', async (t) => {
+    const { store } = await place(t)
+    let isFull = true
+    const shared = new SharedQuarantine(async (name) => {
+      if (isFull) throw new Error('no room')
+      return store.quarantine(name)
     })
     const release = shared.prepare()
     await assert.rejects(
       shared.use(async () => {}),
       /no room/,
     )
+    isFull = false
+    assert.equal(await shared.use(async (quarantine) => quarantine.has('0'.repeat(40))), false)
     await release()
     await shared.prepare()()
+    await store.close()
   })
 })
