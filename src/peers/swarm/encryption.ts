@@ -24,11 +24,15 @@ const SHORTEST_NATIVE = 1200
 
 const prepared = new WeakMap<Uint8Array, KeyObject>()
 
-/** The key in the form that Node needs: making that for every message costs more than encrypting a tenth of a megabyte. */
+/** The key as a key object: that bytes are none Node finds out by an exception, for every message. */
 function prepare(key: Uint8Array, message: { byteLength: number }): Uint8Array {
   if (message.byteLength < SHORTEST_NATIVE) return key
-  const made = prepared.get(key) ?? createSecretKey(key)
-  prepared.set(key, made)
+  let made = prepared.get(key)
+  if (made === undefined) {
+    made = createSecretKey(key)
+    prepared.set(key, made)
+  }
+  // noise hands it on to `node:crypto`, which takes either.
   return made as unknown as Uint8Array
 }
 

@@ -32,28 +32,56 @@ export interface RemoteNarInfo {
   read(): Promise<Uint8Array>
 }
 
+/** Hash parts of packages that are announced with their commits, and are not among those whose narinfos were read. */
+export function unread(there: Announcements, read: ReadonlySet<string>): string[] {
+  const left: string[] = []
+  for (const { hash, commit } of there.values()) if (commit !== undefined && !read.has(hash)) left.push(hash)
+  return left
+}
+
 /**
- * Narinfos of one who sends them by themselves, each as it comes: nothing of them is written. What is not announced, or comes with
- * another id, is left out.
+ * Narinfos of one who sends them by themselves, each as it comes: nothing of them is written. What was published between its two answers
+ * is asked for once more. What is not announced, or comes with another id, is left out.
  *
  * @param asking for the announcements, at the same time
- * @param most bytes that may come
- * @throws NarInfosTooLargeError, what either of the two throws
+ * @throws NarInfosTooLargeError, what either of the two throws; but nothing for narinfos of one who has none of the packages
  */
 export async function* streamNarInfos(
-  narinfos: AsyncIterable<SentNarInfo>,
+  narinfos: (hashes: readonly string[]) => AsyncIterable<SentNarInfo>,
+  hashes: readonly string[],
   asking: Promise<Announcements>,
-  most: number,
 ): AsyncGenerator<RemoteNarInfo, void> {
-  // Whoever asked is told of its failure.
+  // Awaited below: its failure comes before that of the narinfos.
   asking.catch(() => {})
+  const read = new Set<string>()
+  let failure: { readonly error: unknown } | undefined
+  try {
+    yield* announcedOf(narinfos(hashes), asking, hashes.length, read)
+  } catch (error) {
+    failure = { error }
+  }
+  const there = await asking
+  if (failure !== undefined && there.size > 0) throw failure.error
+  const late = unread(there, read)
+  if (late.length > 0) yield* announcedOf(narinfos(late), asking, late.length, read)
+}
+
+/** Of what is sent, that which was announced so. @param read takes up whose they are */
+async function* announcedOf(
+  sent: AsyncIterable<SentNarInfo>,
+  asking: Promise<Announcements>,
+  count: number,
+  read: Set<string>,
+): AsyncGenerator<RemoteNarInfo, void> {
+  const most = narinfoLimits(count).inflatedBytes
   let bytes = 0
-  for await (const { hash, blob } of narinfos) {
+  for await (const { hash, blob } of sent) {
     bytes += blob.length
     if (bytes > most) throw new NarInfosTooLargeError(most)
     const remote = (await asking).get(hash)
-    if (remote !== undefined && hashObject('blob', blob) === remote.narinfo)
-      yield { remote, read: async () => blob }
+    if (remote === undefined || hashObject('blob', blob) !== remote.narinfo) continue
+    read.add(hash)
+    yield { remote, read: async () => blob }
   }
 }
 

@@ -7,7 +7,7 @@ import type { AbortOptions } from '../../util/lifecycle.ts'
 import { checkTrust, UntrustedPackageError } from '../admit/trust.ts'
 import { vouchedFor } from '../admit/vouched-for.ts'
 import type { Claims } from '../claims.ts'
-import { narinfoLimits, PACKAGES_A_REQUEST } from '../limits.ts'
+import { PACKAGES_A_REQUEST } from '../limits.ts'
 import { SourceFailedError } from '../pull/errors.ts'
 import { inBatches } from '../repository/batches.ts'
 import type { Announced } from '../repository/giver.ts'
@@ -17,6 +17,7 @@ import {
   NarInfoNotSentError,
   type RemoteNarInfo,
   streamNarInfos,
+  unread,
 } from '../repository/narinfos.ts'
 import { Transfer } from '../repository/transfer.ts'
 import { HealthRecord } from './health.ts'
@@ -210,36 +211,20 @@ export class RepositoryLink implements SourceLink {
         }
       }
     }
-    const stream = (wanted: readonly string[]): Promise<void> => {
-      const most = narinfoLimits(wanted.length).inflatedBytes
-      return take(streamNarInfos(session.narinfos!(wanted, options), asking, most))
+    if (session.narinfos !== undefined) {
+      const send = (wanted: readonly string[]) => session.narinfos!(wanted, options)
+      await take(streamNarInfos(send, hashes, asking))
     }
-    const isSelfSent = session.narinfos !== undefined
-    let failure: { readonly error: unknown } | undefined
-    if (isSelfSent)
-      await stream(hashes).catch((error: unknown) => {
-        failure = { error }
-      })
     const there = await asking
-    // Whoever has nothing need not say it twice.
-    if (failure !== undefined && there.size > 0) throw failure.error
-    const lacking = () =>
-      [...there.values()].flatMap(({ hash, commit }) =>
-        commit === undefined || read.has(hash) ? [] : [hash],
-      )
-    // What was published between the two answers has its narinfo now.
-    if (isSelfSent) {
-      const late = lacking()
-      if (late.length > 0) await stream(late)
-    } else if (there.size > 0)
+    if (session.narinfos === undefined && there.size > 0)
       await quarantine.use((opened) =>
         take(fetchNarInfos(session, there, { quarantine: opened, claims }, options)),
       )
-    const unsent = lacking().map((hash) => new SourceFailedError(name, new NarInfoNotSentError(hash)))
-    refused.push(...unsent)
+    const unsent = unread(there, read)
+    for (const hash of unsent) refused.push(new SourceFailedError(name, new NarInfoNotSentError(hash)))
     // Once a question, as for what was promised.
-    const [first] = lacking()
-    if (first !== undefined) this.judge(first, 'did not have it', unsent[0]!.message)
+    const [first] = unsent
+    if (first !== undefined) this.judge(first, 'did not have it', new NarInfoNotSentError(first).message)
   }
 
   /** @throws NarInfoError, UntrustedPackageError */
